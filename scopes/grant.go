@@ -1,0 +1,83 @@
+package scopes
+
+import "slices"
+
+// MaxNames is how many distinct scopes, and how many distinct roles, of one caller count. Further ones grant nothing. Names that
+// a [Mapper] adds by its hierarchies are not counted.
+const MaxNames = 1024
+
+// A Grant is what one verified caller holds: scopes and roles. It is immutable and safe for concurrent use. The zero Grant
+// stands for no caller at all: it holds nothing and meets no rule, not even [Authenticated].
+type Grant struct {
+	held *grant
+}
+
+type grant struct {
+	scopes    names // presented ones, then implied ones
+	presented int
+	roles     names
+}
+
+var nothing grant
+
+// NewGrant returns what a verified caller with these scopes and roles holds, for credentials other than tokens and for tests.
+// Names outside the grammar of scopes (RFC 6749, Section 3.3), roles that are empty, not valid UTF-8 or hold control characters,
+// duplicates, and all beyond [MaxNames] are left out. A caller without any name still meets [Authenticated].
+func NewGrant(scopes, roles []string) Grant {
+	g := new(grant)
+	for _, name := range scopes {
+		g.present(name)
+	}
+	for _, name := range roles {
+		g.hold(name)
+	}
+	return Grant{held: g}
+}
+
+// present adds a scope that the credentials hold. Nothing may have been implied yet.
+func (g *grant) present(scope string) {
+	if g.presented < MaxNames && validScope(scope) {
+		g.scopes.add(scope)
+		g.presented = len(g.scopes.list)
+	}
+}
+
+// hold adds a role that the credentials hold.
+func (g *grant) hold(role string) {
+	if len(g.roles.list) < MaxNames && checkRole(role) == nil {
+		g.roles.add(role)
+	}
+}
+
+// HasScope reports whether the caller holds the scope, be it presented or implied. Names are compared whole and with case
+// (RFC 6749, Section 3.3). It does not allocate.
+func (g Grant) HasScope(scope string) bool { return g.held != nil && g.held.scopes.has(scope) }
+
+// HasRole reports whether the caller holds the role, be it claimed or implied. Names are compared whole and with case. It does
+// not allocate.
+func (g Grant) HasRole(role string) bool { return g.held != nil && g.held.roles.has(role) }
+
+// Scopes returns a copy of all scopes: the presented ones in their order, then the implied ones.
+func (g Grant) Scopes() []string {
+	if g.held == nil {
+		return nil
+	}
+	return slices.Clone(g.held.scopes.list)
+}
+
+// Presented returns a copy of the scopes that the credentials themselves hold, in their order, without those that a hierarchy or
+// a role implies. A prefix that [Mapper.TokenPrefix] removes is not part of them.
+func (g Grant) Presented() []string {
+	if g.held == nil {
+		return nil
+	}
+	return slices.Clone(g.held.scopes.list[:g.held.presented])
+}
+
+// Roles returns a copy of all roles: the claimed ones in their order, then the implied ones.
+func (g Grant) Roles() []string {
+	if g.held == nil {
+		return nil
+	}
+	return slices.Clone(g.held.roles.list)
+}

@@ -1,0 +1,147 @@
+package scopes
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/go-mcpauth/sdk/internal/jsonpointer"
+)
+
+// A Mapper says how the claims of one issuer's tokens become a [Grant]. The zero Mapper reads scopes from "scope" and "scp" and
+// no roles. [Mapper.Compile] makes it usable.
+//
+// Claims are named by JSON Pointers (RFC 6901): "/scope", "/realm_access/roles", "/cognito:groups". Inside a name "/" is written
+// "~1" and "~" is written "~0": the claim https://acme.example/roles is "/https:~1~1acme.example~1roles".
+type Mapper struct {
+	// ScopeClaims are read one after the other, and what they hold adds up. Nil means "/scope" and "/scp"; an empty list that is
+	// not nil reads none. A string is split on spaces (U+0020) only (RFC 6749, Section 3.3; RFC 8693, Section 4.2). Of an array
+	// each element is one scope. An array that holds anything but strings, and any other value, grants nothing.
+	ScopeClaims []string
+
+	// RoleClaims are read one after the other, and what they hold adds up. Nil reads none. An array of strings holds one role per
+	// element (RFC 9068, Section 2.2.3.1), a string is one role as it stands. Anything else grants nothing; the keys of an object
+	// are no roles. A claim that holds scopes cannot be named here.
+	RoleClaims []string
+
+	// ScopeImplies names, for a scope, the narrower ones that it stands for. RoleImplies does the same for roles. Both apply
+	// again to what they yield; cycles do no harm.
+	ScopeImplies map[string][]string
+	RoleImplies  map[string][]string
+
+	// RoleScopes names, for a role, the scopes that its holders have without a token that names them. ScopeImplies applies to
+	// those scopes, and RoleScopes to implied roles.
+	RoleScopes map[string][]string
+
+	// TokenPrefix must stand before a scope in the token and is removed; scopes without it are ignored. The other fields, rules
+	// and Grants use the name without it. Empty means that scopes stand in the token as they are.
+	TokenPrefix string
+
+	// ChallengePrefix is added to scopes that clients are told to ask for. Empty adds nothing.
+	ChallengePrefix string
+}
+
+// A Mapping is a [Mapper] that has been checked. It is immutable, independent of the Mapper's slices and maps, and safe for
+// concurrent use. The zero Mapping reads no claim.
+type Mapping struct {
+	scopeClaims, roleClaims               []jsonpointer.Pointer
+	scopeImplies, roleImplies, roleScopes map[string][]string
+	tokenPrefix, challengePrefix          string
+}
+
+var defaultScopeClaims = []string{"/scope", "/scp"}
+
+// Compile checks the Mapper. The error joins all that is wrong, each naming the field and what to write instead.
+func (m Mapper) Compile() (*Mapping, error) {
+	var c compiler
+	if m.ScopeClaims == nil {
+		m.ScopeClaims = defaultScopeClaims
+	}
+	mapping := &Mapping{
+		scopeClaims:     c.pointers("ScopeClaims", m.ScopeClaims),
+		roleClaims:      c.pointers("RoleClaims", m.RoleClaims),
+		scopeImplies:    c.table("ScopeImplies", m.ScopeImplies, checkScope, checkScope),
+		roleImplies:     c.table("RoleImplies", m.RoleImplies, checkRole, checkRole),
+		roleScopes:      c.table("RoleScopes", m.RoleScopes, checkRole, checkScope),
+		tokenPrefix:     c.prefix("TokenPrefix", m.TokenPrefix),
+		challengePrefix: c.prefix("ChallengePrefix", m.ChallengePrefix),
+	}
+	c.apart(mapping.roleClaims, mapping.scopeClaims)
+	if err := errors.Join(c.errs...); err != nil {
+		return nil, err
+	}
+	return mapping, nil
+}
+
+// compiler collects what is wrong with a Mapper.
+type compiler struct {
+	errs []error
+}
+
+func (c *compiler) fail(format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf("scopes: Mapper."+format, args...))
+}
+
+func (c *compiler) pointers(field string, claims []string) []jsonpointer.Pointer {
+	var pointers []jsonpointer.Pointer
+	for i, claim := range claims {
+		p, err := jsonpointer.Parse(claim)
+		switch scheme, rest, isURL := strings.Cut(claim, "://"); {
+		case claim == "":
+			c.fail(`%s[%d] is empty: write a JSON Pointer such as "/scope"`, field, i)
+		case claim[0] != '/':
+			c.fail("%s[%d]: %q is a bare name: write the JSON Pointer %q", field, i, claim, "/"+jsonpointer.Escape(claim))
+		case err != nil:
+			c.fail("%s[%d]: %q is no JSON Pointer: write ~0 for ~ and ~1 for / inside a name (RFC 6901, Section 3): %w", field, i, claim, err)
+		case isURL:
+			// A valid pointer, which steps through a member with an empty name: never what was meant.
+			c.fail("%s[%d]: %q takes the URL apart at each slash: if it is one name, write %q",
+				field, i, claim, scheme+":~1~1"+strings.ReplaceAll(rest, "/", "~1"))
+		default:
+			pointers = append(pointers, p)
+		}
+	}
+	return pointers
+}
+
+// table copies a table of names.
+func (c *compiler) table(field string, table map[string][]string, checkKey, checkValue func(string) error) map[string][]string {
+	copied := make(map[string][]string, len(table))
+	for _, key := range slices.Sorted(maps.Keys(table)) { // the same error text each time
+		if err := checkKey(key); err != nil {
+			c.fail("%s: key %w", field, err)
+		}
+		for i, value := range table[key] {
+			if err := checkValue(value); err != nil {
+				c.fail("%s[%q][%d]: %w", field, key, i, err)
+			}
+		}
+		copied[key] = slices.Clone(table[key])
+	}
+	return copied
+}
+
+func (c *compiler) prefix(field, prefix string) string {
+	if !onlyScopeBytes(prefix) {
+		c.fail("%s: %q cannot begin a scope: write characters of %%x21 %%x23-5B %%x5D-7E only (RFC 6749, Section 3.3)", field, prefix)
+	}
+	return prefix
+}
+
+// apart refuses role claims that hold scopes: who may ask for a scope by name must not thereby name a role.
+func (c *compiler) apart(roles, scopes []jsonpointer.Pointer) {
+	for _, claim := range defaultScopeClaims {
+		p, _ := jsonpointer.Parse(claim)
+		scopes = append(slices.Clip(scopes), p)
+	}
+	for _, role := range roles {
+		for _, scope := range scopes {
+			if role.Covers(scope) || scope.Covers(role) {
+				c.fail("RoleClaims: %q holds scopes: roles are never taken from them; write the pointer of another claim, or use RoleScopes", role)
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package scopes
+
+import "strings"
+
+// Grant returns what the caller holds whose verified claims these are, as a strict JSON decoder makes them: map[string]any,
+// []any, string, a number, bool, nil. The same claims always give the same Grant. Claims that the [Mapper] does not name have no
+// effect. For nil claims, and for a nil Mapping, it is the zero Grant.
+func (m *Mapping) Grant(claims map[string]any) Grant {
+	if m == nil || claims == nil {
+		return Grant{}
+	}
+	g := new(grant)
+	for _, p := range m.scopeClaims {
+		if value, ok := p.Get(claims); ok {
+			m.readScopes(g, value)
+		}
+	}
+	for _, p := range m.roleClaims {
+		if value, ok := p.Get(claims); ok {
+			readRoles(g, value)
+		}
+	}
+	g.roles.close(m.roleImplies)
+	for _, role := range g.roles.list {
+		for _, scope := range m.roleScopes[role] {
+			g.scopes.add(scope)
+		}
+	}
+	g.scopes.close(m.scopeImplies)
+	return Grant{held: g}
+}
+
+// close adds what the names imply, and what that implies. The list grows while it is walked; a name that is there already is
+// not added again, so a cycle ends, and every edge of the table is followed at most once.
+func (n *names) close(implies map[string][]string) {
+	if len(implies) == 0 {
+		return
+	}
+	for i := 0; i < len(n.list); i++ {
+		for _, name := range implies[n.list[i]] {
+			n.add(name)
+		}
+	}
+}
+
+func (m *Mapping) readScopes(g *grant, value any) {
+	if text, ok := value.(string); ok {
+		// SP alone separates: a tab or comma makes a token that is no scope, or another scope, never two of them.
+		for token := range strings.SplitSeq(text, " ") {
+			m.readScope(g, token)
+		}
+		return
+	}
+	for _, element := range allStrings(value) {
+		m.readScope(g, element.(string))
+	}
+}
+
+func (m *Mapping) readScope(g *grant, token string) {
+	if scope, ok := strings.CutPrefix(token, m.tokenPrefix); ok {
+		g.present(scope)
+	}
+}
+
+func readRoles(g *grant, value any) {
+	if role, ok := value.(string); ok {
+		g.hold(role)
+		return
+	}
+	for _, element := range allStrings(value) {
+		g.hold(element.(string))
+	}
+}
+
+// allStrings returns the elements of an array in which each is a string. One that is not makes the whole claim malformed
+// (RFC 7519, Section 4.1): it is not read in part.
+func allStrings(value any) []any {
+	array, _ := value.([]any)
+	for _, element := range array {
+		if _, ok := element.(string); !ok {
+			return nil
+		}
+	}
+	return array
+}
+
+// Challenge returns the names under which clients ask for these scopes: each with [Mapper.ChallengePrefix] before it. The result
+// is a new slice, nil for no scopes.
+func (m *Mapping) Challenge(scopes []string) []string {
+	if len(scopes) == 0 {
+		return nil
+	}
+	prefix := ""
+	if m != nil {
+		prefix = m.challengePrefix
+	}
+	named := make([]string, len(scopes))
+	for i, scope := range scopes {
+		named[i] = prefix + scope
+	}
+	return named
+}

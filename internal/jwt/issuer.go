@@ -1,0 +1,233 @@
+package jwt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-mcpauth/sdk/internal/jwks"
+)
+
+const (
+	defaultLeeway = 30 * time.Second
+	maxLeeway     = 5 * time.Minute
+
+	accessTokenType = "at+jwt" // RFC 9068, Section 2.1
+)
+
+// A KeySource finds the keys of one issuer: in use, a *jwks.Set. An unknown key is
+// [jwks.ErrUnknownKey]; every other error counts as an outage.
+type KeySource interface {
+	Lookup(ctx context.Context, kid, alg string) ([]*jwks.Key, error)
+}
+
+// An Issuer is one authorization server whose tokens are accepted, and what they must look like.
+// URL, Keys and Audiences (or AnyAudience) are required.
+type Issuer struct {
+	URL        string   // iss, compared byte for byte; need not be a URL
+	Audiences  []string // aud must hold one of these, byte for byte; https://h and https://h/ are the same
+	ClientIDs  []string // tokens issued to these clients only; nil accepts any client
+	Algorithms []string // accepted alg values; nil accepts every one in [Algorithms]
+
+	// Types are the accepted typ header values without the application/ prefix, in any case; ""
+	// stands for an absent typ. Nil means at+jwt alone (RFC 9068, Section 4). A type that belongs to
+	// another kind of JWT is refused by [New]. Accepting another type than at+jwt turns on the checks
+	// that tell ID tokens apart.
+	Types []string
+
+	// Leeway is how far the clocks may differ. Zero means 30 s, a negative value none; more than
+	// 5 min is refused by [New].
+	Leeway time.Duration
+
+	Keys KeySource
+
+	// SoleAudience refuses a token that names any audience besides those listed (and so refuses
+	// Auth0's second audience, /userinfo).
+	SoleAudience bool
+
+	// Strict requires sub, client_id (by that name), iat and jti (RFC 9068, Section 2.2).
+	Strict bool
+
+	// AnyAudience is dangerous: aud may be absent, empty or foreign, so a token issued for any other
+	// service of this issuer works here. ClientIDs should then say whose tokens are meant.
+	AnyAudience bool
+}
+
+// foreignTypes are typ values of other kinds of JWT. None may ever be taken for an access token
+// (RFC 8725, Sections 3.11 and 3.12), so they cannot be configured either.
+var foreignTypes = []string{
+	"dpop+jwt",                  // RFC 9449, Section 4.2
+	"oauth-id-jag+jwt",          // identity assertion authorization grant
+	"logout+jwt",                // OpenID Connect Back-Channel Logout 1.0, Section 2.4
+	"token-introspection+jwt",   // RFC 9701, Section 5
+	"secevent+jwt",              // RFC 8417, Section 2.3
+	"oauth-authz-req+jwt",       // RFC 9101, Section 10.8
+	"client-authentication+jwt", // private_key_jwt assertions
+	"authorization-grant+jwt",   // RFC 7523 assertions
+	"oauth-client-attestation+jwt",
+	"oauth-client-attestation-pop+jwt",
+	"entity-statement+jwt", // OpenID Federation 1.0
+	"jwk-set+jwt",
+	"kb+jwt", // RFC 9901, Section 4.3
+	"sd+jwt",
+	"dc+sd-jwt",
+	"vc+sd-jwt",
+	"vc+jwt",
+	"vp+jwt",
+	"openid4vci-proof+jwt",
+	"statuslist+jwt",
+	"id+jwt", // spellings that providers use for ID and refresh tokens
+	"id_token",
+	"id_token+jwt",
+	"idtoken+jwt",
+	"oidc-id-token+jwt",
+	"rt+jwt",
+	"refresh+jwt",
+}
+
+// issuer is an Issuer made ready for the hot path. It is never changed.
+type issuer struct {
+	Issuer
+	leeway    time.Duration
+	audiences map[string]struct{} // with the twins of bare origins
+	clients   map[string]struct{}
+	methods   map[string]*method
+	types     []string
+}
+
+func compileIssuer(in Issuer, field string) (*issuer, error) {
+	var errs []error
+	refuse := func(name, format string, args ...any) {
+		errs = append(errs, fmt.Errorf(field+"."+name+": "+format, args...))
+	}
+	out := &issuer{Issuer: in, audiences: map[string]struct{}{}, methods: map[string]*method{}}
+	if in.URL == "" {
+		refuse("URL", "is empty; write the issuer exactly as it stands in the iss claim")
+	}
+	if in.Keys == nil {
+		refuse("Keys", "no source of keys; tokens of this issuer could never be verified")
+	}
+
+	for _, aud := range in.Audiences {
+		if aud == "" {
+			refuse("Audiences", "holds an empty string; remove it")
+			continue
+		}
+		out.audiences[aud] = struct{}{}
+		if twin, ok := originTwin(aud); ok {
+			out.audiences[twin] = struct{}{}
+		}
+	}
+	if len(in.Audiences) == 0 && !in.AnyAudience {
+		refuse("Audiences", "is empty; list the resource identifier that tokens must be issued for")
+	}
+	if in.AnyAudience && in.SoleAudience {
+		refuse("SoleAudience", "contradicts accepting any audience; choose one")
+	}
+
+	if in.ClientIDs != nil {
+		out.clients = map[string]struct{}{}
+		if len(in.ClientIDs) == 0 {
+			refuse("ClientIDs", "is an empty list, which accepts no client; leave it nil to accept any")
+		}
+	}
+	for _, id := range in.ClientIDs {
+		if id == "" {
+			refuse("ClientIDs", "holds an empty string; remove it")
+		}
+		out.clients[id] = struct{}{}
+	}
+
+	algorithms := in.Algorithms
+	if algorithms == nil {
+		algorithms = Algorithms()
+	}
+	if len(algorithms) == 0 {
+		refuse("Algorithms", "is an empty list; leave it nil for the default")
+	}
+	for _, alg := range algorithms {
+		m, ok := methods[alg]
+		if !ok {
+			refuse("Algorithms", "%q cannot be accepted; choose from %s (names are case-sensitive, none and HMAC cannot be enabled)",
+				alg, strings.Join(Algorithms(), ", "))
+			continue
+		}
+		out.methods[alg] = m
+	}
+
+	types := in.Types
+	if types == nil {
+		types = []string{accessTokenType}
+	}
+	if len(types) == 0 {
+		refuse("TokenTypes", "is an empty list; leave it nil for %s", accessTokenType)
+	}
+	for _, typ := range types {
+		name := normalizeType(typ)
+		if slices.Contains(foreignTypes, name) {
+			refuse("TokenTypes", "%q is the type of another kind of token and cannot be accepted; remove it", typ)
+			continue
+		}
+		out.types = append(out.types, name)
+	}
+
+	switch {
+	case in.Leeway == 0:
+		out.leeway = defaultLeeway
+	case in.Leeway > maxLeeway:
+		refuse("Leeway", "%v is more than %v; synchronize the clocks instead", in.Leeway, maxLeeway)
+	case in.Leeway > 0:
+		out.leeway = in.Leeway
+	}
+	return out, errors.Join(errs...)
+}
+
+// originTwin returns the other spelling of a bare origin: https://h for https://h/ and the reverse.
+// JavaScript clients serialize a bare origin with a slash; nothing else about an audience is
+// tolerated (RFC 9728, Section 6 asks for identical strings). http is for loopback resources.
+func originTwin(s string) (string, bool) {
+	host, ok := strings.CutPrefix(s, "https://")
+	if !ok {
+		host, ok = strings.CutPrefix(s, "http://")
+	}
+	if !ok {
+		return "", false
+	}
+	bare := strings.TrimSuffix(host, "/")
+	if bare == "" || strings.ContainsAny(bare, "/?#@") {
+		return "", false
+	}
+	if bare == host {
+		return s + "/", true
+	}
+	return s[:len(s)-1], true
+}
+
+// normalizeType lowers ASCII letters, since media types have no case, and removes the application/
+// prefix that RFC 7515, Section 4.1.9 lets a producer leave out.
+func normalizeType(typ string) string {
+	name := lowerASCII(typ)
+	if rest, ok := strings.CutPrefix(name, "application/"); ok && !strings.Contains(rest, "/") {
+		return rest
+	}
+	return name
+}
+
+// lowerASCII leaves all other letters alone: U+212A is no k in a media type.
+func lowerASCII(s string) string {
+	for i := range len(s) {
+		if 'A' <= s[i] && s[i] <= 'Z' {
+			b := []byte(s)
+			for j := i; j < len(b); j++ {
+				if 'A' <= b[j] && b[j] <= 'Z' {
+					b[j] += 'a' - 'A'
+				}
+			}
+			return string(b)
+		}
+	}
+	return s
+}

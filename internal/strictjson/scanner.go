@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -61,9 +62,10 @@ type Scanner struct {
 	max   int
 	err   error
 
-	// The names of all open objects, innermost last. Each object remembers where its own begin.
-	names [][]byte
-	inner [16][]byte
+	// The names of all open objects as keys, innermost last. Each object remembers where its own
+	// begin.
+	names []uint64
+	inner [32]uint64
 }
 
 // NewScanner returns a Scanner over data, which must not change while the Scanner or anything that
@@ -95,11 +97,7 @@ func Object(data []byte, lim Limits) (map[string]any, error) {
 
 // Kind tells the type of the next value and consumes nothing but white space.
 func (s *Scanner) Kind() Kind {
-	s.space()
-	if s.err != nil || s.pos >= len(s.data) {
-		return InvalidKind
-	}
-	switch c := s.data[s.pos]; c {
+	switch c := s.next(); c {
 	case '{':
 		return ObjectKind
 	case '[':
@@ -128,12 +126,11 @@ func (s *Scanner) Object(member func(name []byte) error) error {
 	}
 	first := len(s.names)
 	var seen nameSet
-	s.space()
-	if s.peek() == '}' {
+	if s.next() == '}' {
 		return s.close(first)
 	}
 	for {
-		if s.Kind() != StringKind {
+		if s.next() != '"' {
 			return s.fail(ErrSyntax)
 		}
 		name, err := s.stringBytes()
@@ -143,19 +140,15 @@ func (s *Scanner) Object(member func(name []byte) error) error {
 		if !s.remember(name, first, &seen) {
 			return s.fail(ErrDuplicate)
 		}
-		s.space()
-		if s.peek() != ':' {
+		if s.next() != ':' {
 			return s.fail(ErrSyntax)
 		}
 		s.pos++
-		s.space()
+		s.next()
 		before := s.pos
 		if member != nil {
 			if err := member(name); err != nil {
-				if s.err == nil {
-					s.err = err
-				}
-				return err
+				return s.stop(err)
 			}
 		}
 		if s.pos == before {
@@ -163,8 +156,7 @@ func (s *Scanner) Object(member func(name []byte) error) error {
 				return err
 			}
 		}
-		s.space()
-		switch s.peek() {
+		switch s.next() {
 		case ',':
 			s.pos++
 		case '}':
@@ -181,19 +173,15 @@ func (s *Scanner) Array(element func(i int) error) error {
 	if err := s.open(ArrayKind); err != nil {
 		return err
 	}
-	s.space()
-	if s.peek() == ']' {
+	if s.next() == ']' {
 		return s.close(len(s.names))
 	}
 	for i := 0; ; i++ {
-		s.space()
+		s.next()
 		before := s.pos
 		if element != nil {
 			if err := element(i); err != nil {
-				if s.err == nil {
-					s.err = err
-				}
-				return err
+				return s.stop(err)
 			}
 		}
 		if s.pos == before {
@@ -201,8 +189,7 @@ func (s *Scanner) Array(element func(i int) error) error {
 				return err
 			}
 		}
-		s.space()
-		switch s.peek() {
+		switch s.next() {
 		case ',':
 			s.pos++
 		case ']':
@@ -224,31 +211,31 @@ func (s *Scanner) String() (string, error) {
 
 // Skip validates the next value, whatever it is, and passes over it.
 func (s *Scanner) Skip() error {
-	switch s.Kind() {
-	case ObjectKind:
+	switch c := s.next(); c {
+	case '{':
 		return s.Object(nil)
-	case ArrayKind:
+	case '[':
 		return s.Array(nil)
-	case StringKind:
+	case '"':
 		_, _, err := s.stringSpan()
 		return err
-	case NumberKind:
-		return s.number()
-	case BoolKind:
-		if s.data[s.pos] == 't' {
-			return s.literal("true")
-		}
+	case 't':
+		return s.literal("true")
+	case 'f':
 		return s.literal("false")
-	case NullKind:
+	case 'n':
 		return s.literal("null")
 	default:
+		if c == '-' || '0' <= c && c <= '9' {
+			return s.number()
+		}
 		return s.fail(ErrSyntax)
 	}
 }
 
 // Raw is [Scanner.Skip] that returns the text of the value. The result aliases the scanned data.
 func (s *Scanner) Raw() ([]byte, error) {
-	s.space()
+	s.next()
 	start := s.pos
 	if err := s.Skip(); err != nil {
 		return nil, err
@@ -302,18 +289,32 @@ func (s *Scanner) Any() (any, error) {
 
 // End reports whether the text is over: nothing but white space may follow the value.
 func (s *Scanner) End() error {
-	s.space()
+	s.next()
 	if s.err == nil && s.pos != len(s.data) {
 		return s.fail(ErrSyntax)
 	}
 	return s.err
 }
 
+// Offset returns how many bytes have been read. After an [ErrSyntax] it equals the length of the
+// data when the text merely ended too early.
+func (s *Scanner) Offset() int { return s.pos }
+
 func (s *Scanner) fail(cause error) error {
 	if s.err == nil {
-		s.err = fmt.Errorf("offset %d: %w", s.pos, cause)
+		_ = s.stop(fmt.Errorf("offset %d: %w", s.pos, cause))
 	}
 	return s.err
+}
+
+// stop makes err final, unless another error is. Cutting the data off here makes every later call
+// find the end of the text where it expects more, and so fail with the final error.
+func (s *Scanner) stop(err error) error {
+	if s.err == nil {
+		s.err = err
+		s.data = s.data[:s.pos]
+	}
+	return err
 }
 
 // unexpected is the error for a value that is well begun but of another type than asked for.
@@ -343,20 +344,29 @@ func (s *Scanner) close(first int) error {
 	return nil
 }
 
-func (s *Scanner) space() {
-	for s.pos < len(s.data) {
-		switch s.data[s.pos] {
-		case ' ', '\t', '\n', '\r':
-			s.pos++
-		default:
-			return
-		}
+// next passes over white space and returns the byte behind it, or 0 at the end of the text, which
+// no production of the grammar begins with.
+func (s *Scanner) next() byte {
+	if s.pos < len(s.data) && s.data[s.pos] > ' ' {
+		return s.data[s.pos]
 	}
+	return s.space()
 }
 
-// peek returns the next byte, or 0 at the end, which no production of the grammar begins with.
+func (s *Scanner) space() byte {
+	for ; s.pos < len(s.data); s.pos++ {
+		switch c := s.data[s.pos]; c {
+		case ' ', '\t', '\n', '\r':
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// peek returns the next byte, or 0 at the end of the text.
 func (s *Scanner) peek() byte {
-	if s.err == nil && s.pos < len(s.data) {
+	if s.pos < len(s.data) {
 		return s.data[s.pos]
 	}
 	return 0
@@ -400,11 +410,12 @@ func (s *Scanner) number() error {
 }
 
 func (s *Scanner) digits() bool {
-	start := s.pos
-	for s.pos < len(s.data) && '0' <= s.data[s.pos] && s.data[s.pos] <= '9' {
-		s.pos++
+	start, i := s.pos, s.pos
+	for i < len(s.data) && s.data[i]-'0' <= 9 {
+		i++
 	}
-	return s.pos > start
+	s.pos = i
+	return i > start
 }
 
 // stringBytes reads a string. Without escapes the result aliases the data.
@@ -418,14 +429,27 @@ func (s *Scanner) stringBytes() ([]byte, error) {
 
 // stringSpan passes over a string and returns what stands between the quotes. It validates
 // escapes and UTF-8, so that unescape cannot fail.
+//
+// It takes eight bytes at a time, since the strings of a large body are nearly all of it.
 func (s *Scanner) stringSpan() (raw []byte, escaped bool, err error) {
-	s.pos++ // the quote, seen by Kind
-	start, ascii := s.pos, true
+	data, i := s.data, s.pos+1 // the quote was seen by the caller
+	start, ascii := i, true
 	for {
-		s.pos += plain(s.data[s.pos:])
+		if i+8 <= len(data) {
+			marks := special(binary.LittleEndian.Uint64(data[i:]))
+			if marks == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(marks) / 8
+		} else if i < len(data) && special(uint64(data[i])|fill) == 0 {
+			i++
+			continue
+		}
+		s.pos = i
 		switch c := s.peek(); {
 		case c == '"':
-			raw = s.data[start:s.pos:s.pos]
+			raw = data[start:i:i]
 			if !ascii && !utf8.Valid(raw) {
 				return nil, false, s.fail(ErrUTF8)
 			}
@@ -436,9 +460,12 @@ func (s *Scanner) stringSpan() (raw []byte, escaped bool, err error) {
 			if err := s.escape(); err != nil {
 				return nil, false, err
 			}
+			i = s.pos
 		case c >= utf8.RuneSelf:
 			ascii = false
-			s.pos++
+			for i < len(data) && data[i] >= utf8.RuneSelf {
+				i++
+			}
 		default:
 			return nil, false, s.fail(ErrSyntax) // a control character, or the end
 		}
@@ -538,96 +565,99 @@ func hex4(data []byte, at int) (rune, bool) {
 	return r, true
 }
 
-// plain counts the leading bytes that need no look: ASCII without controls, quote and backslash.
-// It takes eight at a time, since the strings of a large body are nearly all of it.
-func plain(b []byte) int {
-	const (
-		ones  = 0x0101010101010101
-		highs = 0x8080808080808080
-	)
-	n := 0
-	for ; n+8 <= len(b); n += 8 {
-		x := binary.LittleEndian.Uint64(b[n:])
-		quote, slash := x^(ones*'"'), x^(ones*'\\')
-		if (x|(x-ones*0x20)|(quote-ones)&^quote|(slash-ones)&^slash)&highs != 0 {
-			break
-		}
-	}
-	for ; n < len(b); n++ {
-		if c := b[n]; c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {
-			break
-		}
-	}
-	return n
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+	fill  = ones * 'x' &^ 0xff // seven plain bytes above the one looked at
+)
+
+// special sets the highest bit of the lowest byte of x that needs a look: a control character, a
+// quote, a backslash, or a byte outside ASCII. Bits above that one mean nothing, since the
+// subtractions borrow; without such a byte there are none.
+func special(x uint64) uint64 {
+	quote, slash := x^(ones*'"'), x^(ones*'\\')
+	return (x | (x - ones*0x20) | (quote - ones) | (slash - ones)) & highs
 }
 
 // few is how many names of one object are compared one by one before a nameSet takes over.
 const few = 12
 
+var seed = maphash.MakeSeed()
+
+// keyOf stands for a name in comparisons. A name of up to seven bytes is its own key. The key of a
+// longer one is a hash, marked by the highest bit: two such names with one key count as duplicates.
+// The hash is keyed at random for each process, so nobody can aim for that, and among a million
+// names it happens once in 10^7 bodies: doubt refuses.
+func keyOf(name []byte) uint64 {
+	n := len(name)
+	key := uint64(n) << 56
+	switch {
+	case n > 7:
+		return maphash.Bytes(seed, name) | 1<<63
+	case n >= 4: // two halves that overlap where they agree
+		key |= uint64(binary.LittleEndian.Uint32(name)) | uint64(binary.LittleEndian.Uint32(name[n-4:]))<<(8*(n-4))
+	case n > 0:
+		key |= uint64(name[0]) | uint64(name[n/2])<<(8*(n/2)) | uint64(name[n-1])<<(8*(n-1))
+	}
+	return key
+}
+
 // remember reports whether name is new in the object whose names begin at first.
 func (s *Scanner) remember(name []byte, first int, seen *nameSet) bool {
+	key := keyOf(name)
 	if seen.used > 0 {
-		return seen.add(name)
+		return seen.add(key)
 	}
 	own := s.names[first:]
 	for _, other := range own {
-		if bytes.Equal(other, name) {
+		if other == key {
 			return false
 		}
 	}
 	if len(own) < few {
-		s.names = append(s.names, name)
+		s.names = append(s.names, key)
 		return true
 	}
 	for _, other := range own {
-		if !seen.add(other) {
-			return false
-		}
+		seen.add(other)
 	}
-	return seen.add(name)
+	return seen.add(key)
 }
 
-// A nameSet holds keyed hashes of the names of one large object: eight bytes a name however long
-// it is. Two names with one hash count as duplicates. The key is random for each process, so
-// nobody can aim for that, and among a million names it happens once in 10^7 bodies: doubt refuses.
+// A nameSet holds the keys of the names of one large object, eight bytes for each.
 type nameSet struct {
-	slots []uint64
+	slots []uint64 // key + 1, since 0 marks a free slot; no key is the largest number but by chance
 	used  int
 }
 
-var seed = maphash.MakeSeed()
-
-func (n *nameSet) add(name []byte) bool {
+func (n *nameSet) add(key uint64) bool {
 	if 2*(n.used+1) > len(n.slots) {
 		old := n.slots
 		n.slots = make([]uint64, max(4*few, 2*len(old)))
-		for _, h := range old {
-			if h != 0 {
-				n.insert(h)
+		for _, k := range old {
+			if k != 0 {
+				n.insert(k)
 			}
 		}
 	}
-	h := maphash.Bytes(seed, name)
-	if h == 0 {
-		h = 1 // 0 marks a free slot
-	}
-	if !n.insert(h) {
+	if !n.insert(max(key+1, 1)) {
 		return false
 	}
 	n.used++
 	return true
 }
 
-func (n *nameSet) insert(h uint64) bool {
-	i := h % uint64(len(n.slots))
+func (n *nameSet) insert(slot uint64) bool {
+	// The keys of short names can be chosen, so their places must not follow from them.
+	i := maphash.Comparable(seed, slot) % uint64(len(n.slots))
 	for n.slots[i] != 0 {
-		if n.slots[i] == h {
+		if n.slots[i] == slot {
 			return false
 		}
 		if i++; i == uint64(len(n.slots)) {
 			i = 0
 		}
 	}
-	n.slots[i] = h
+	n.slots[i] = slot
 	return true
 }

@@ -1,0 +1,463 @@
+package mcpauth_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	sdkauth "github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+const (
+	benchIssuer = "https://as.example.com"
+	metadataURL = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
+)
+
+var benchAlgorithms = []string{"ES256", "RS256", "EdDSA"}
+
+// A bench is a middleware whose issuer signs with every algorithm, and what its anchors need.
+type bench struct {
+	auth *mcpauth.Middleware
+	keys map[string]crypto.Signer
+}
+
+// RoundTrip answers every fetch with the key set.
+func (bn *bench) RoundTrip(r *http.Request) (*http.Response, error) {
+	enc := base64.RawURLEncoding.EncodeToString
+	var set []any
+	for alg, key := range bn.keys {
+		jwk := map[string]any{"use": "sig", "alg": alg, "kid": alg}
+		switch public := key.Public().(type) {
+		case *ecdsa.PublicKey:
+			point, err := public.Bytes()
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(jwk, map[string]any{"kty": "EC", "crv": "P-256", "x": enc(point[1:33]), "y": enc(point[33:])})
+		case *rsa.PublicKey:
+			maps.Copy(jwk, map[string]any{"kty": "RSA", "n": enc(public.N.Bytes()), "e": enc(big.NewInt(int64(public.E)).Bytes())})
+		case ed25519.PublicKey:
+			maps.Copy(jwk, map[string]any{"kty": "OKP", "crv": "Ed25519", "x": enc(public)})
+		}
+		set = append(set, jwk)
+	}
+	body, err := json.Marshal(map[string]any{"keys": set})
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(body))), Request: r}, err
+}
+
+func newBench(tb testing.TB) *bench {
+	tb.Helper()
+	es, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(tb, err)
+	rs, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(tb, err)
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(tb, err)
+	bn := &bench{keys: map[string]crypto.Signer{"ES256": es, "RS256": rs, "EdDSA": ed}}
+	bn.auth, err = mcpauth.New(mcpauth.Config{
+		Resource: testResource, Now: func() time.Time { return epoch }, HTTPClient: &http.Client{Transport: bn},
+		Issuers: []mcpauth.Issuer{{URL: benchIssuer, JWKSURI: benchIssuer + "/jwks", Grants: scopes.Mapper{RoleClaims: []string{"/roles"}}}},
+	})
+	require.NoError(tb, err)
+	require.NoError(tb, bn.auth.Ready(context.Background()))
+	bn.auth.RequireTool("write_note", scopes.All("notes:write"))
+	bn.auth.RequireTool("drop_notes", scopes.All("notes:delete"))
+	return bn
+}
+
+// tokens mints n tokens of 17 claims and 1.0 to 1.2 KB that differ in their jti, so that none of them
+// is the one that came before.
+func (bn *bench) tokens(tb testing.TB, alg string, n int) []string {
+	tb.Helper()
+	out := make([]string, n)
+	for i := range out {
+		t := jwt.NewWithClaims(jwt.GetSigningMethod(alg), jwt.MapClaims{
+			"iss": benchIssuer, "aud": []string{testResource}, "sub": "36fa0f91-0000-4000-8000-000000000001",
+			"client_id": "bbbbbbbb-0000-4000-8000-000000000001", "jti": fmt.Sprintf("cccccccc-0000-4000-8000-%012d", i),
+			"iat": epoch.Unix(), "nbf": epoch.Unix(), "exp": epoch.Add(time.Hour).Unix(), "auth_time": epoch.Unix(),
+			"scope": "openid profile email notes:read notes:write notes:share files:read files:write calendar:read",
+			"acr":   "urn:example:mfa", "sid": "2a88c258-0000-4000-8000-000000000001",
+			"email": "ada@example.com", "email_verified": true, "name": "Ada Example",
+			"roles":        []string{"notes-editor", "tool-admin", "files-editor", "calendar-reader"},
+			"realm_access": map[string]any{"roles": []string{"default-roles-acme", "uma_authorization"}},
+		})
+		t.Header["typ"], t.Header["kid"] = "at+jwt", alg
+		var err error
+		out[i], err = t.SignedString(bn.keys[alg])
+		require.NoError(tb, err)
+	}
+	if size := len(out[0]); size < 1000 || size > 1300 {
+		tb.Fatalf("a token of %d bytes is not what the targets are about", size)
+	}
+	return out
+}
+
+// rawVerify is one signature check without anything else.
+func (bn *bench) rawVerify(alg, token string) func() {
+	dot := strings.LastIndexByte(token, '.')
+	method, public, input := jwt.GetSigningMethod(alg), bn.keys[alg].Public(), token[:dot]
+	sig, err := base64.RawURLEncoding.DecodeString(token[dot+1:])
+	if err != nil {
+		panic(err)
+	}
+	return func() {
+		if err := method.Verify(input, sig, public); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// A driver sends one request after another to a handler and allocates nothing for it, so that what is
+// measured is the handler. It is also the ResponseWriter.
+type driver struct {
+	handler http.Handler
+	request *http.Request
+	tokens  []string
+	body    string
+	want    int
+
+	next   int
+	reader strings.Reader
+	header http.Header
+	status int
+}
+
+func newDriver(handler http.Handler, method, body string, tokens []string, want int) *driver {
+	d := &driver{handler: handler, tokens: tokens, body: body, want: want, header: make(http.Header)}
+	d.request = httptest.NewRequest(method, testResource, nil)
+	d.request.Header = http.Header{
+		"Accept": {"application/json, text/event-stream"}, "Accept-Encoding": {"gzip"}, "User-Agent": {"Go-http-client/1.1"},
+		"Mcp-Protocol-Version": {"2025-11-25"},
+	}
+	if body != "" {
+		d.request.Header.Set("Content-Type", "application/json")
+		d.request.ContentLength = int64(len(body))
+	}
+	if tokens != nil {
+		d.request.Header["Authorization"] = []string{""}
+	}
+	return d
+}
+
+func (d *driver) send() {
+	if d.tokens != nil {
+		d.request.Header["Authorization"][0] = d.tokens[d.next%len(d.tokens)]
+		d.next++
+	}
+	if d.body != "" {
+		d.reader.Reset(d.body)
+		d.request.Body = d
+	}
+	clear(d.header)
+	d.status = http.StatusOK
+	d.handler.ServeHTTP(d, d.request)
+	if d.status != d.want {
+		panic(fmt.Sprintf("status %d instead of %d", d.status, d.want))
+	}
+}
+
+func (d *driver) Header() http.Header              { return d.header }
+func (d *driver) WriteHeader(status int)           { d.status = status }
+func (d *driver) Write(p []byte) (int, error)      { return len(p), nil }
+func (d *driver) SetReadDeadline(time.Time) error  { return nil }
+func (d *driver) Read(p []byte) (int, error)       { return d.reader.Read(p) }
+func (d *driver) WriteTo(io.Writer) (int64, error) { panic("a body from the network has no WriteTo") }
+func (d *driver) Close() error                     { return nil }
+func (d *driver) Flush()                           {}
+
+// bearers are the values of Authorization for tokens.
+func bearers(tokens []string) []string {
+	out := make([]string, len(tokens))
+	for i, t := range tokens {
+		out[i] = "Bearer " + t
+	}
+	return out
+}
+
+var bare = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+
+// typedClaims is what a careful user of golang-jwt would write for the tokens of these benchmarks.
+type typedClaims struct {
+	jwt.RegisteredClaims
+	ClientID    string   `json:"client_id"`
+	Scope       string   `json:"scope"`
+	AuthTime    int64    `json:"auth_time"`
+	ACR         string   `json:"acr"`
+	SessionID   string   `json:"sid"`
+	Email       string   `json:"email"`
+	Verified    bool     `json:"email_verified"`
+	Name        string   `json:"name"`
+	Roles       []string `json:"roles"`
+	RealmAccess struct {
+		Roles []string `json:"roles"`
+	} `json:"realm_access"`
+}
+
+type claimsKey struct{}
+
+// golangJWT is the middleware that one writes by hand around golang-jwt: header, signature, issuer,
+// audience, times, and the claims in the context. It reads no body.
+func (bn *bench) golangJWT(alg string, next http.Handler) http.Handler {
+	public := bn.keys[alg].Public()
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{alg}), jwt.WithIssuer(benchIssuer), jwt.WithAudience(testResource),
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(30*time.Second), jwt.WithTimeFunc(func() time.Time { return epoch }))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		c := new(typedClaims)
+		if _, err := parser.ParseWithClaims(token, c, func(*jwt.Token) (any, error) { return public, nil }); err != nil {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), claimsKey{}, c)))
+	})
+}
+
+// interleave runs the functions in turn, in many short rounds, and returns the nanoseconds that one
+// call of each took, round by round: whatever else the machine does, it does to all of them.
+func interleave(calls int, functions ...func()) [][]float64 {
+	const minRounds, enough = 9, 400 * time.Millisecond
+	times := make([][]float64, len(functions))
+	for began, n := time.Now(), 0; n < minRounds || time.Since(began) < enough*time.Duration(len(functions)); n++ {
+		for i, f := range functions {
+			start := time.Now()
+			for range calls {
+				f()
+			}
+			times[i] = append(times[i], float64(time.Since(start).Nanoseconds())/float64(calls))
+		}
+	}
+	return times
+}
+
+func median(list []float64) float64 {
+	sorted := slices.Sorted(slices.Values(list))
+	return sorted[len(sorted)/2]
+}
+
+// ratio is the median over the rounds of a to b.
+func ratio(a, b []float64) float64 {
+	out := make([]float64, len(a))
+	for i := range a {
+		out[i] = a[i] / b[i]
+	}
+	return median(out)
+}
+
+func loop(b *testing.B, f func()) {
+	b.ReportAllocs()
+	for b.Loop() {
+		f()
+	}
+}
+
+// BenchmarkWrap measures requests through ServeHTTP. Each metric whose name begins with x- is the ratio
+// to an anchor that ran in turn with the measured code: lower is better.
+func BenchmarkWrap(b *testing.B) {
+	bn := newBench(b)
+	h := bn.auth.Wrap(bare)
+
+	b.Run("none", func(b *testing.B) {
+		loop(b, newDriver(bare, http.MethodPost, call("write_note"), nil, http.StatusOK).send)
+	})
+	for _, alg := range benchAlgorithms {
+		tokens := bn.tokens(b, alg, 512)
+		raw := bn.rawVerify(alg, tokens[0])
+		// Without a body, the bearer check is all that happens; golang-jwt's 1.10 is the target for it.
+		for name, request := range map[string]struct{ method, body string }{
+			"bearer-new":      {http.MethodDelete, ""},
+			"bearer-new-call": {http.MethodPost, call("write_note")},
+		} {
+			b.Run(name+"/"+alg, func(b *testing.B) {
+				ours := newDriver(h, request.method, request.body, bearers(tokens), http.StatusOK).send
+				peer := newDriver(bn.golangJWT(alg, bare), request.method, request.body, bearers(tokens), http.StatusOK).send
+				loop(b, ours)
+				t := interleave(8, ours, peer, raw)
+				b.ReportMetric(ratio(t[0], t[1]), "x-golang-jwt")
+				b.ReportMetric(ratio(t[0], t[2]), "x-verify")
+			})
+		}
+	}
+
+	// The SDK's own 401 for a request without credentials; the target is 0.1.
+	refuse := sdkauth.RequireBearerToken(func(context.Context, string, *http.Request) (*sdkauth.TokenInfo, error) {
+		panic("there is no token to verify")
+	}, &sdkauth.RequireBearerTokenOptions{ResourceMetadataURL: metadataURL})(bare)
+	b.Run("denied-no-token", func(b *testing.B) {
+		ours := newDriver(h, http.MethodGet, "", nil, http.StatusUnauthorized).send
+		loop(b, ours)
+		t := interleave(200, ours, newDriver(refuse, http.MethodGet, "", nil, http.StatusUnauthorized).send)
+		b.ReportMetric(ratio(t[0], t[1]), "x-sdk401")
+	})
+	// With a body, ours also finds the request's id and writes a JSON-RPC error.
+	b.Run("denied-no-token-call", func(b *testing.B) {
+		ours := newDriver(h, http.MethodPost, call("write_note"), nil, http.StatusUnauthorized).send
+		loop(b, ours)
+		t := interleave(200, ours, newDriver(refuse, http.MethodPost, call("write_note"), nil, http.StatusUnauthorized).send)
+		b.ReportMetric(ratio(t[0], t[1]), "x-sdk401")
+	})
+	b.Run("denied-scope", func(b *testing.B) {
+		tokens := bn.tokens(b, "ES256", 512)
+		ours := newDriver(h, http.MethodPost, call("drop_notes"), bearers(tokens), http.StatusForbidden).send
+		allowed := newDriver(h, http.MethodPost, call("write_note"), bearers(tokens), http.StatusOK).send
+		loop(b, ours)
+		t := interleave(8, ours, allowed, bn.rawVerify("ES256", tokens[0]))
+		b.ReportMetric(ratio(t[0], t[1]), "x-allowed")
+		b.ReportMetric(ratio(t[0], t[2]), "x-verify")
+	})
+}
+
+// noteCall is a tools/call of about size bytes, nearly all of it text with escapes.
+func noteCall(size int) string {
+	const line = `All work and no play makes a dull day, as the saying goes; \"quoted\" text has escapes.\n`
+	head, tail := `{"jsonrpc":"2.0","id":17,"method":"tools/call","params":{"name":"write_note","arguments":{"path":"a.md","text":"`, `"}}}`
+	n := max(0, size-len(head)-len(tail))
+	return head + strings.Repeat(line, n/len(line)) + strings.Repeat("x", n%len(line)) + tail
+}
+
+// BenchmarkBody measures what Wrap adds for reading and judging a body: a call less the same request
+// without one, as a share of what the SDK's handler takes for that body alone. Targets: 1, 2 and 5 %.
+func BenchmarkBody(b *testing.B) {
+	bn := newBench(b)
+	h := bn.auth.Wrap(bare)
+	tokens := bearers(bn.tokens(b, "RS256", 64)) // the cheapest signature, so the least noise
+	server := mcp.NewServer(&mcp.Implementation{Name: "notes", Version: "1.0.0"}, nil)
+	server.AddTool(&mcp.Tool{Name: "write_note", InputSchema: json.RawMessage(`{"type":"object"}`)}, func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "ok"}}}, nil
+	})
+	for _, bb := range []struct {
+		name  string
+		size  int
+		calls int
+	}{{"1KB", 1 << 10, 10}, {"100KB", 100 << 10, 5}, {"4MB", 4<<20 - 1024, 1}} {
+		b.Run(bb.name, func(b *testing.B) {
+			body := noteCall(bb.size)
+			with := newDriver(h, http.MethodPost, body, tokens, http.StatusOK).send
+			without := newDriver(h, http.MethodDelete, "", tokens, http.StatusOK).send
+			sdk := newDriver(sdkHandler(server, true), http.MethodPost, body, nil, http.StatusOK).send
+			b.SetBytes(int64(len(body)))
+			loop(b, with)
+			t := interleave(bb.calls, with, without, sdk)
+			added := make([]float64, len(t[0]))
+			for i := range added {
+				added[i] = t[0][i] - t[1][i]
+			}
+			b.ReportMetric(median(added), "ns-added")
+			b.ReportMetric(100*median(added)/median(t[2]), "%-of-sdk")
+		})
+	}
+}
+
+// BenchmarkVisible is one decision of a list. The target is 20 ns.
+func BenchmarkVisible(b *testing.B) {
+	bn := newBench(b)
+	l := newLister(b, bn, 1000)
+	i := 0
+	loop(b, func() {
+		if i++; i == len(l.tools) {
+			i = 0
+		}
+		if bn.auth.Visible(l.caller, mcpauth.Operation{Method: "tools/call", Name: l.tools[i].Name}) != (i%2 == 0) {
+			panic("wrong decision")
+		}
+	})
+	once := bn.rawVerify("ES256", bn.tokens(b, "ES256", 1)[0])
+	perOp := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+	b.ReportMetric(perOp/median(interleave(8, once)[0]), "x-verify")
+}
+
+// BenchmarkListFilter measures the guard around a list of 1000 tools, half of them hidden, less the
+// guard around an empty one. Targets: 20 ns per tool and 1 allocation.
+func BenchmarkListFilter(b *testing.B) {
+	bn := newBench(b)
+	l := newLister(b, bn, 1000)
+	filled := func() { l.list(l.tools) }
+	empty := func() { l.list(nil) }
+	loop(b, filled)
+	t := interleave(10, filled, empty)
+	b.ReportMetric((median(t[0])-median(t[1]))/float64(len(l.tools)), "ns/tool")
+	b.ReportMetric(testing.AllocsPerRun(20, filled)-testing.AllocsPerRun(20, empty), "allocs-over-empty")
+}
+
+// A lister reaches the guard of a protected server without the SDK around it: a middleware outside of
+// the guard keeps what comes in, and one inside answers every list with given tools.
+type lister struct {
+	caller *mcpauth.Principal
+	tools  []*mcp.Tool
+	list   func([]*mcp.Tool)
+}
+
+func newLister(tb testing.TB, bn *bench, n int) *lister {
+	tb.Helper()
+	l := &lister{}
+	for i := range n {
+		name := fmt.Sprintf("tool_%04d_of_usual_length", i)
+		l.tools = append(l.tools, &mcp.Tool{Name: name})
+		rule := scopes.All("notes:read")
+		if i%2 == 1 {
+			rule = scopes.Role("nobody-has-it")
+		}
+		bn.auth.RequireTool(name, rule)
+	}
+	server := mcp.NewServer(&mcp.Implementation{Name: "notes", Version: "1.0.0"}, &mcp.ServerOptions{HasTools: true})
+	offered := &mcp.ListToolsResult{}
+	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			if method == "tools/list" {
+				return offered, nil
+			}
+			return next(ctx, method, req)
+		}
+	})
+	bn.auth.Protect(server)
+	server.AddReceivingMiddleware(func(guard mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			if method == "tools/list" {
+				ctx := context.WithoutCancel(ctx)
+				l.list = func(tools []*mcp.Tool) {
+					offered.Tools = tools
+					res, err := guard(ctx, method, req)
+					if err != nil || len(res.(*mcp.ListToolsResult).Tools) != len(tools)/2 {
+						panic(fmt.Sprint("wrong list ", res, err))
+					}
+				}
+			}
+			res, err := guard(ctx, method, req)
+			return res, err
+		}
+	})
+	token := bn.tokens(tb, "ES256", 1)[0]
+	h := sdkHandler(server, true)
+	w := serve(bn.auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		l.caller, _ = mcpauth.FromContext(r.Context())
+		h.ServeHTTP(w, r)
+	})), post(rpc("tools/list", nil), token))
+	require.Equal(tb, http.StatusOK, w.Code, w.Body.String())
+	require.NotNil(tb, l.list)
+	return l
+}

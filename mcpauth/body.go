@@ -1,0 +1,116 @@
+package mcpauth
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-mcpauth/sdk/internal/envelope"
+)
+
+const (
+	peekBytes    = 64 << 10
+	peekDeadline = 2 * time.Second
+	smallBody    = 64 << 10 // what is allocated before a byte of a body has come
+)
+
+// readBody reads the whole body of a POST, or says what to answer instead. Only plain JSON in UTF-8
+// is read: what other media types and encodings hold, other parsers would read otherwise.
+func (m *Middleware) readBody(w http.ResponseWriter, r *http.Request) ([]byte, answer, explanation) {
+	if !isJSON(r.Header) {
+		return nil, answer{status: http.StatusUnsupportedMediaType}, explanation{reason: ReasonContentType,
+			expected: "application/json without Content-Encoding", got: loggable(r.Header.Get("Content-Type"))}
+	}
+	tooLarge := answer{status: http.StatusRequestEntityTooLarge}
+	whyTooLarge := explanation{reason: ReasonBodyTooLarge, expected: "at most Config.MaxBodyBytes", got: "more"}
+	if r.ContentLength > m.maxBody {
+		w.Header().Set("Connection", "close")
+		return nil, tooLarge, whyTooLarge
+	}
+	size := int64(512)
+	if r.ContentLength >= 0 {
+		// A length is a promise: believe it only as far as it costs nothing.
+		size = min(r.ContentLength+1, smallBody)
+	}
+	buf := bytes.NewBuffer(make([]byte, 0, size))
+	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, m.maxBody)); err != nil {
+		var limit *http.MaxBytesError
+		if errors.As(err, &limit) {
+			return nil, tooLarge, whyTooLarge
+		}
+		return nil, answer{status: http.StatusBadRequest},
+			explanation{reason: ReasonBodyUnread, expected: "a whole body", got: "an error while reading it", err: err}
+	}
+	return buf.Bytes(), answer{}, explanation{}
+}
+
+func isJSON(h http.Header) bool {
+	if len(h["Content-Type"]) != 1 || len(h["Content-Encoding"]) > 0 && !strings.EqualFold(strings.Join(h["Content-Encoding"], ","), "identity") {
+		return false
+	}
+	value := h["Content-Type"][0]
+	if value == "application/json" {
+		return true
+	}
+	media, params, err := mime.ParseMediaType(value)
+	if err != nil || media != "application/json" {
+		return false
+	}
+	charset, ok := params["charset"]
+	return !ok || strings.EqualFold(charset, "utf-8")
+}
+
+// peekRequestID finds the id to put into a refusal. It looks at no more than 64 KiB of a JSON body
+// whose length is declared, and waits for it no longer than two seconds: whoever has no good token
+// gets no more work out of the server than that.
+func peekRequestID(w http.ResponseWriter, r *http.Request) json.RawMessage {
+	if r.Method != http.MethodPost || r.ContentLength <= 0 || r.ContentLength > peekBytes || !isJSON(r.Header) {
+		return nil
+	}
+	conn := http.NewResponseController(w)
+	// Where the deadline cannot be set, waiting would be unbounded: then there is no id.
+	if err := conn.SetReadDeadline(time.Now().Add(peekDeadline)); err != nil && !isBuffered(r) {
+		return nil
+	}
+	defer func() { _ = conn.SetReadDeadline(time.Time{}) }()
+	body := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, body); err != nil {
+		return nil
+	}
+	return envelope.RequestID(body)
+}
+
+// isBuffered reports whether the body comes from memory, as in tests with httptest.NewRequest.
+func isBuffered(r *http.Request) bool {
+	return r.Context().Value(http.ServerContextKey) == nil
+}
+
+// inner is the request that the wrapped handler gets.
+func (req *request) inner(r *http.Request, header http.Header, body []byte) *http.Request {
+	req.info = req.tokenInfo()
+	out := r.WithContext(req)
+	out.Header = header
+	if r.Method == http.MethodPost {
+		out.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	return out
+}
+
+// withoutCredentials copies the header without what must never reach tool code or an upstream (MCP,
+// Token Passthrough).
+func withoutCredentials(h http.Header) http.Header {
+	out := make(http.Header, len(h))
+	for name, values := range h {
+		switch name {
+		case "Authorization", "Proxy-Authorization", "Dpop":
+		default:
+			out[name] = values
+		}
+	}
+	return out
+}

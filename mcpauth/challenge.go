@@ -1,0 +1,208 @@
+package mcpauth
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-mcpauth/sdk/internal/authheader"
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+// An answer is a refusal on its way to the client. Everything in it is a registered code, a constant
+// text, or reduced to the characters that its place allows.
+type answer struct {
+	status     int
+	challenges []string // WWW-Authenticate, a line each; nil: a bare answer
+	code       string   // registered error, as in the challenge
+	scope      string   // as in the challenge
+	metadata   string   // as in the challenge
+	allow      string   // of a 405
+	retryAfter time.Duration
+
+	rpc *rpcError // instead of the error that follows from status
+}
+
+type rpcError struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+	Data    any    `json:"data,omitempty"`
+}
+
+// challenges returns the WWW-Authenticate lines for an error, or for none.
+func (m *Middleware) challenges(code, description string, needed []string, names *scopes.Mapping) []string {
+	return []string{authheader.Challenge{
+		Scheme: "Bearer", Realm: m.realm, Error: code, ErrorDescription: description,
+		Scope: strings.Join(names.Challenge(needed), " "), ResourceMetadata: m.metadataURL,
+	}.String()}
+}
+
+// unauthorized is W1: no credentials, so no error either (RFC 6750, Section 3.1).
+func (m *Middleware) unauthorized() answer {
+	return answer{status: http.StatusUnauthorized, challenges: m.plain, scope: m.prefixed, metadata: m.metadataURL}
+}
+
+// invalidToken is W2. The scope is the baseline, whatever was asked for: who has no good token learns
+// nothing about single tools.
+func (m *Middleware) invalidToken(description string) answer {
+	return answer{
+		status: http.StatusUnauthorized, code: codeInvalidToken, scope: m.prefixed, metadata: m.metadataURL,
+		challenges: m.challenges(codeInvalidToken, description, m.base, m.issuers[0].mapping),
+	}
+}
+
+// invalidRequest is W6: 400 is only for credentials that two readers could take differently.
+func (m *Middleware) invalidRequest(description string) answer {
+	return answer{
+		status: http.StatusBadRequest, code: codeInvalidRequest, metadata: m.metadataURL,
+		challenges: m.challenges(codeInvalidRequest, description, nil, m.issuers[0].mapping),
+	}
+}
+
+// unavailable tells clients to keep their token and come back.
+func unavailable(after time.Duration) answer {
+	return answer{status: http.StatusServiceUnavailable, retryAfter: max(after, time.Second)}
+}
+
+// refused is the answer for an Error: W3 where it has a code, bare where no token would help.
+func (m *Middleware) refused(e *Error, p *Principal, revision string) answer {
+	a := answer{status: e.Status, code: e.Code, metadata: m.metadataURL}
+	switch {
+	case e.Status == http.StatusServiceUnavailable || e.Status == http.StatusTooManyRequests:
+		a.retryAfter = time.Second
+		a.code = ""
+		return a
+	case e.Status == http.StatusUnauthorized && a.code == "":
+		a.code = codeInvalidToken // RFC 9110, Section 15.5.2: a 401 has a challenge
+	case a.code == "":
+		return a
+	}
+	needed := e.Scopes
+	if e.Code == codeInsufficientScope {
+		needed = m.stepUpScopes(e.Scopes, p, revision)
+	}
+	names := m.issuers[0].mapping
+	if p != nil && p.mapping != nil {
+		names = p.mapping
+	}
+	a.scope = strings.Join(names.Challenge(needed), " ")
+	a.challenges = m.challenges(a.code, e.Description, needed, names)
+	return a
+}
+
+// stepUpScopes adds, for revisions whose clients ask for exactly the scopes named, those that the
+// token holds and this server knows (MCP 2025-11-25, Runtime Insufficient Scope Errors). The order
+// is fixed: base scopes, then the rule's, then the granted ones.
+func (m *Middleware) stepUpScopes(needed []string, p *Principal, revision string) []string {
+	var out []string
+	for _, s := range m.base {
+		if slices.Contains(needed, s) {
+			out = append(out, s)
+		}
+	}
+	out = dedupe(append(out, needed...))
+	if m.stepUp == StepUpWithGranted || m.stepUp == StepUpByRevision && revision < revision20260728 {
+		known := m.rules.load().known
+		for _, s := range p.Grant().Presented() {
+			if _, ok := known[s]; ok && !slices.Contains(out, s) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
+// unknown is the answer for what has no rule: that of go-sdk for what does not exist, with the status
+// that it gives in the caller's revision.
+func unknown(op Operation, revision string) answer {
+	modern := revision >= revision20260728
+	a := answer{status: http.StatusOK, rpc: &rpcError{Code: -32602}}
+	switch targetOf(op) {
+	case toolTarget:
+		a.rpc.Message = "unknown tool " + strconv.Quote(op.Name)
+	case promptTarget:
+		a.rpc.Message = "unknown prompt " + strconv.Quote(op.Name)
+	case resourceTarget:
+		a.rpc.Message, a.rpc.Data = "Resource not found", map[string]string{"uri": op.Name}
+	default:
+		a.rpc.Code, a.rpc.Message = -32601, "JSON RPC not handled: "+strconv.Quote(op.Method)+" unsupported"
+		a.status = http.StatusBadRequest
+		if modern {
+			a.status = http.StatusNotFound
+		}
+		return a
+	}
+	if modern {
+		a.status = http.StatusBadRequest
+	}
+	return a
+}
+
+// write sends an answer. The body is a JSON-RPC error with the id of the request, since the Go
+// client closes its session over anything else; without an id, there is none.
+func (a *answer) write(w http.ResponseWriter, r *http.Request, id json.RawMessage) {
+	h := w.Header()
+	h["X-Content-Type-Options"] = nosniff
+	if a.challenges != nil {
+		h["Www-Authenticate"] = a.challenges
+	}
+	if a.status != http.StatusOK {
+		h["Cache-Control"] = noStore
+	}
+	if a.allow != "" {
+		h.Set("Allow", a.allow)
+	}
+	if a.retryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64((a.retryAfter+time.Second-1)/time.Second), 10))
+	}
+	if id == nil || r.Method == http.MethodHead {
+		h["Content-Length"] = zeroLength
+		if a.status == http.StatusOK {
+			a.status = http.StatusBadRequest // a request without an id has no answer that could carry the error
+		}
+		w.WriteHeader(a.status)
+		return
+	}
+	body := a.body(id)
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(a.status)
+	_, _ = w.Write(body)
+}
+
+var (
+	nosniff    = []string{"nosniff"}
+	noStore    = []string{"no-store"}
+	zeroLength = []string{"0"}
+)
+
+func (a *answer) body(id json.RawMessage) []byte {
+	e := a.rpc
+	if e == nil {
+		e = &rpcError{Code: a.status, Message: http.StatusText(a.status)}
+		if a.code != "" {
+			e.Message += ": " + a.code
+		}
+		if a.challenges != nil {
+			e.Data = challengeData{Error: a.code, Scope: a.scope, ResourceMetadata: a.metadata}
+		}
+	}
+	body, err := json.Marshal(struct {
+		Version string          `json:"jsonrpc"`
+		ID      json.RawMessage `json:"id,omitempty"`
+		Error   *rpcError       `json:"error"`
+	}{"2.0", id, e})
+	if err != nil {
+		return nil // unreachable: id is valid JSON, the rest is strings
+	}
+	return body
+}
+
+type challengeData struct {
+	Error            string `json:"error,omitempty"`
+	Scope            string `json:"scope,omitempty"`
+	ResourceMetadata string `json:"resource_metadata,omitempty"`
+}

@@ -1,0 +1,389 @@
+package mcpauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-mcpauth/sdk/internal/authheader"
+	"github.com/go-mcpauth/sdk/internal/cors"
+	"github.com/go-mcpauth/sdk/internal/discovery"
+	"github.com/go-mcpauth/sdk/internal/fetch"
+	"github.com/go-mcpauth/sdk/internal/jwks"
+	"github.com/go-mcpauth/sdk/internal/jwt"
+	"github.com/go-mcpauth/sdk/prm"
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+// Config configures a [Middleware]. Resource and at least one issuer are required; every other zero
+// value is the safe one.
+type Config struct {
+	// Resource is the URL under which clients reach the MCP endpoint, such as
+	// "https://mcp.example.com/mcp" (RFC 9728, Section 1.2). Tokens must name it as their audience, and
+	// every URL that clients are sent derives from it, never from a request. It is used byte for byte.
+	// Plain http is accepted on loopback only. Required.
+	Resource string
+
+	// Issuers are the authorization servers whose tokens are accepted. The first one is named first in
+	// the metadata; many clients use no other. Required.
+	Issuers []Issuer
+
+	// BaseScopes are needed by every request. The first 401 and scopes_supported name them, so that a
+	// client's first login asks for them. Nil: a valid token is enough to connect.
+	BaseScopes []string
+
+	// Unlisted is the rule of tools, prompts and resources that have none. The zero Rule denies: they
+	// are answered as if they did not exist.
+	Unlisted scopes.Rule
+
+	Policy  Policy  // asked after the rule; nil allows
+	Listing Listing // what lists show; zero: ListObtainable
+	StepUp  StepUp  // what a 403 names; zero: StepUpByRevision
+
+	// Conceal answers every operation that the caller's token does not allow as if it did not exist.
+	// Clients can then not step up. Lists show what is allowed, whatever Listing says.
+	Conceal bool
+
+	// Origins are web origins, besides the resource's own, whose pages may call the endpoint, written
+	// as browsers send them: "https://app.example.com". "*" alone allows every origin; tokens travel in
+	// a header that a page must set itself. Nil: the resource's own, and loopback ones if the resource
+	// is on loopback.
+	Origins []string
+
+	// RootMetadata also serves the metadata at /.well-known/oauth-protected-resource, for clients that
+	// ask nowhere else. Use it only where the host has one resource: RFC 9728, Section 3.3 forbids
+	// clients to accept the answer for another one.
+	RootMetadata bool
+
+	Realm        string // of challenges (RFC 6750, Section 3); empty: none
+	MaxBodyBytes int64  // of a POST; zero: 4 MiB, as go-sdk; more is answered 413. Not above go-sdk's own limit
+
+	// KeepStreams lets standalone streams (GET, subscriptions/listen) outlive the token that opened
+	// them. By default they end at its expiry plus leeway.
+	KeepStreams bool
+
+	// Metadata holds optional members of the metadata document, such as ResourceName. Members that
+	// follow from the rest of the Config must be zero. ScopesSupported adds to BaseScopes.
+	Metadata *prm.Metadata
+
+	// OnDecision gets one Decision per operation, allowed or refused, and one per request refused
+	// before that. It runs on the request's goroutine, so it should be quick. Nil: none.
+	OnDecision func(context.Context, Decision)
+
+	// Revoked reports whether a valid token is to be refused all the same. It is asked for every
+	// request. An error is answered 503. Nil: no token is.
+	Revoked func(context.Context, *Principal) (bool, error)
+
+	// HTTPClient lends its Transport to requests for metadata and keys. It is copied; redirects,
+	// timeouts and sizes are always limited by this package. Nil: a copy of http.DefaultTransport.
+	HTTPClient *http.Client
+
+	// Logger gets one line per refusal, with a stable reason, what was expected, what came, and what
+	// would cure it; and a summary at the first request. It is never given a token. Nil discards.
+	Logger *slog.Logger
+
+	// Now is the clock that judges tokens. Nil: time.Now.
+	Now func() time.Time
+}
+
+// An Issuer is one authorization server whose tokens are accepted. Keys of one issuer are never tried
+// for another (RFC 8725, Section 3.8).
+type Issuer struct {
+	// URL is the iss claim of its tokens, compared byte for byte (RFC 9068, Section 4): a slash at the
+	// end makes a difference. Required.
+	URL string
+
+	// AuthorizationServer is what the metadata lists, for issuers whose iss is not the URL at which
+	// clients find the authorization server's metadata. Empty: URL.
+	AuthorizationServer string
+
+	// JWKSURI is where its public keys are. Empty: discovered by way of its metadata (RFC 8414, OpenID
+	// Connect Discovery), whose issuer must equal URL.
+	JWKSURI string
+
+	// Audiences are accepted in aud besides the resource, for authorization servers that cannot name it.
+	Audiences []string
+
+	// SoleAudience refuses tokens that name another audience besides an accepted one.
+	SoleAudience bool
+
+	// ClientIDs accepts only tokens issued to these clients. Nil: any.
+	ClientIDs []string
+
+	// Algorithms are the accepted signature algorithms. Nil: RS, PS and ES with 256, 384 and 512 bits, and
+	// EdDSA. "none" and the HS algorithms cannot be enabled.
+	Algorithms []string
+
+	// TokenTypes are the accepted typ headers. Nil: at+jwt (RFC 9068, Section 4). "" stands for a token
+	// without typ. Accepting more turns on checks that tell ID tokens apart; types of other kinds of JWT
+	// cannot be enabled.
+	TokenTypes []string
+
+	// Grants says which claims hold scopes and roles, and what they imply. The zero Mapper reads scopes
+	// from scope and scp.
+	Grants scopes.Mapper
+
+	// Leeway is how far the issuer's clock may differ from ours. Zero: 30 s; negative: none; at most
+	// 5 min.
+	Leeway time.Duration
+
+	// DangerouslyAcceptAnyAudience accepts tokens that were issued for other resources, or for none. Any
+	// of them, from any service that shares this issuer, then works here; set ClientIDs with it.
+	DangerouslyAcceptAnyAudience bool
+}
+
+const (
+	defaultMaxBody = 4 << 20
+	maxMaxBody     = 64 << 20
+	defaultLeeway  = 30 * time.Second
+)
+
+// A Middleware protects one resource. It is made by [New], is safe for concurrent use, holds no
+// goroutine and needs no closing.
+type Middleware struct {
+	resource     string
+	metadataURL  string
+	path         string
+	rootMetadata bool
+	base         []string
+	prefixed     string // base scopes as clients are told, separated by spaces
+	realm        string
+	maxBody      int64
+	keepStreams  bool
+	conceal      bool
+	listing      Listing
+	stepUp       StepUp
+	policy       Policy
+	onDecision   func(context.Context, Decision)
+	revoked      func(context.Context, *Principal) (bool, error)
+	now          func() time.Time
+	log          *slog.Logger
+
+	origins  *cors.Policy
+	metadata http.Handler
+	document *prm.Metadata
+	issuers  []*issuer
+	tokens   *jwt.Verifier
+	rules    table
+
+	plain    []string // the WWW-Authenticate lines of a 401 without credentials
+	report   reporter
+	guarded  guards
+	warnings []string
+}
+
+type issuer struct {
+	url      string
+	keys     *jwks.Set
+	mapping  *scopes.Mapping
+	hasRoles bool
+	leeway   time.Duration
+}
+
+// New validates the whole Config and reports every mistake in it, joined, each with the field and
+// what to write instead. It does no I/O: metadata and keys are fetched when the first token comes, or
+// by [Middleware.Ready].
+func New(cfg Config) (*Middleware, error) {
+	var errs []error
+	refuse := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf(field+": "+format, args...))
+	}
+	m := &Middleware{
+		resource: cfg.Resource, base: slices.Clone(cfg.BaseScopes), realm: cfg.Realm, maxBody: cfg.MaxBodyBytes,
+		rootMetadata: cfg.RootMetadata, keepStreams: cfg.KeepStreams, conceal: cfg.Conceal, listing: cfg.Listing, stepUp: cfg.StepUp,
+		policy: cfg.Policy, onDecision: cfg.OnDecision, revoked: cfg.Revoked, now: cfg.Now, log: cfg.Logger,
+	}
+	if m.now == nil {
+		m.now = time.Now
+	}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
+	if m.conceal {
+		m.listing = ListAllowed
+	}
+	if cfg.Listing > ListAll {
+		refuse("Listing", "%d is no Listing", cfg.Listing)
+	}
+	if cfg.StepUp > StepUpWithGranted {
+		refuse("StepUp", "%d is no StepUp", cfg.StepUp)
+	}
+	switch {
+	case m.maxBody == 0:
+		m.maxBody = defaultMaxBody
+	case m.maxBody < 0 || m.maxBody > maxMaxBody:
+		refuse("MaxBodyBytes", "%d is not between 1 and %d", m.maxBody, maxMaxBody)
+	}
+	if authheader.Description(cfg.Realm) != cfg.Realm {
+		refuse("Realm", "write at most 200 printable ASCII characters without quotes, backslashes and equals signs")
+	}
+	for _, s := range cfg.BaseScopes {
+		if !authheader.ValidScope(s) {
+			refuse("BaseScopes", "%q is no scope (RFC 6749, Section 3.3)", s)
+		}
+	}
+	m.base = dedupe(m.base)
+	m.rules.base, m.rules.unlisted = m.base, cfg.Unlisted
+
+	warnings, err := prm.ValidateResource(cfg.Resource)
+	if err != nil {
+		refuse("Resource", "%w", err)
+	} else {
+		m.metadataURL, _ = prm.WellKnownURL(cfg.Resource)
+		m.path, _ = resourcePath(cfg.Resource)
+		if m.origins, err = cors.New(cors.Config{Resource: cfg.Resource, Origins: cfg.Origins}); err != nil {
+			refuse("Origins", "%w", err)
+		}
+	}
+	for _, w := range warnings {
+		m.warnings = append(m.warnings, "Resource: "+w)
+	}
+	errs = append(errs, m.addIssuers(cfg)...)
+	if len(errs) == 0 {
+		if err := m.publish(cfg); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("mcpauth: %w", errors.Join(errs...))
+	}
+	m.plain = m.challenges("", "", m.base, m.issuers[0].mapping)
+	return m, nil
+}
+
+func (m *Middleware) addIssuers(cfg Config) (errs []error) {
+	if len(cfg.Issuers) == 0 {
+		return []error{errors.New("Issuers: name at least one authorization server, or nobody could ever get in")}
+	}
+	client := fetch.New(fetch.Config{HTTPClient: cfg.HTTPClient})
+	verified := make([]jwt.Issuer, 0, len(cfg.Issuers))
+	for i, in := range cfg.Issuers {
+		field := fmt.Sprintf("Issuers[%d].", i)
+		mapping, err := in.Grants.Compile()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%sGrants: %w", field, err))
+		}
+		uri := func(context.Context) (string, error) { return in.JWKSURI, nil }
+		var failing func()
+		if in.JWKSURI != "" {
+			if err := fetch.CheckURL(in.JWKSURI); err != nil {
+				errs = append(errs, fmt.Errorf("%sJWKSURI: %w", field, err))
+			}
+		} else if in.URL != "" {
+			if err := fetch.CheckURL(in.URL); err != nil {
+				errs = append(errs, fmt.Errorf("%sURL: %w; for an issuer that is no URL to ask, set JWKSURI", field, err))
+			}
+			source := discovery.New(discovery.Config{Issuer: in.URL, Fetch: client, Resource: cfg.Resource, Now: cfg.Now, Logger: m.log})
+			failing = source.Forget
+			uri = func(ctx context.Context) (string, error) {
+				doc, err := source.Metadata(ctx)
+				if err != nil {
+					return "", err
+				}
+				if doc.JWKSURI == "" {
+					return "", errors.New("the metadata of the issuer names no jwks_uri")
+				}
+				return doc.JWKSURI, nil
+			}
+		}
+		keys := jwks.New(jwks.Config{URI: uri, Failing: failing, Fetch: client, Now: cfg.Now, Logger: m.log.With("issuer", in.URL)})
+		leeway := in.Leeway
+		if leeway == 0 {
+			leeway = defaultLeeway
+		}
+		m.issuers = append(m.issuers, &issuer{
+			url: in.URL, keys: keys, mapping: mapping, hasRoles: len(in.Grants.RoleClaims) > 0, leeway: max(leeway, 0),
+		})
+		verified = append(verified, jwt.Issuer{
+			URL: in.URL, Audiences: append([]string{cfg.Resource}, in.Audiences...), ClientIDs: in.ClientIDs,
+			Algorithms: in.Algorithms, Types: in.TokenTypes, Leeway: in.Leeway, Keys: keys,
+			SoleAudience: in.SoleAudience, AnyAudience: in.DangerouslyAcceptAnyAudience,
+		})
+		if in.DangerouslyAcceptAnyAudience {
+			m.warnings = append(m.warnings, field+"DangerouslyAcceptAnyAudience: tokens for other resources of this issuer are accepted")
+		}
+	}
+	tokens, err := jwt.New(verified, cfg.Now)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	m.tokens = tokens
+	return errs
+}
+
+// publish makes the metadata document and its handler.
+func (m *Middleware) publish(cfg Config) error {
+	doc := &prm.Metadata{}
+	if cfg.Metadata != nil {
+		*doc = *cfg.Metadata
+	}
+	var errs []error
+	for name, set := range map[string]bool{
+		"Resource":               doc.Resource != "" && doc.Resource != cfg.Resource,
+		"AuthorizationServers":   len(doc.AuthorizationServers) > 0,
+		"BearerMethodsSupported": len(doc.BearerMethodsSupported) > 0,
+		"DPoPSigningAlgValuesSupported, DPoPBoundAccessTokensRequired": len(doc.DPoPSigningAlgValuesSupported) > 0 || doc.DPoPBoundAccessTokensRequired != nil,
+		"TLSClientCertificateBoundAccessTokens":                        doc.TLSClientCertificateBoundAccessTokens,
+	} {
+		if set {
+			errs = append(errs, fmt.Errorf("Metadata.%s: leave it out; it follows from the rest of the Config, so that it always says what is enforced", name))
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	doc.Resource = cfg.Resource
+	doc.BearerMethodsSupported = []string{"header"}
+	for _, in := range cfg.Issuers {
+		server := in.AuthorizationServer
+		if server == "" {
+			server = in.URL
+		}
+		if !slices.Contains(doc.AuthorizationServers, server) {
+			doc.AuthorizationServers = append(doc.AuthorizationServers, server)
+		}
+	}
+	doc.ScopesSupported = dedupe(append(m.issuers[0].mapping.Challenge(m.base), doc.ScopesSupported...))
+	handler, err := prm.NewHandler(prm.Config{Resources: []*prm.Metadata{doc}, RootMetadata: cfg.RootMetadata})
+	if err != nil {
+		return fmt.Errorf("Metadata: %w", err)
+	}
+	m.metadata, m.document = handler, doc
+	m.prefixed = strings.Join(m.issuers[0].mapping.Challenge(m.base), " ")
+	return nil
+}
+
+// Ready fetches metadata and keys of every issuer, where there are none yet, and returns what went
+// wrong, joined. Use it at start-up or as a readiness probe: until it succeeds, tokens of the issuers
+// named in the error are answered 503.
+func (m *Middleware) Ready(ctx context.Context) error {
+	errs := make([]error, len(m.issuers))
+	done := make(chan struct{})
+	for i, in := range m.issuers {
+		go func() {
+			if err := in.keys.Ready(ctx); err != nil {
+				errs[i] = fmt.Errorf("issuer %s: %w", in.url, err)
+			}
+			done <- struct{}{}
+		}()
+	}
+	for range m.issuers {
+		<-done
+	}
+	return errors.Join(errs...)
+}
+
+func dedupe(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}

@@ -1,0 +1,164 @@
+package mcpauth
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+// A Policy is asked after the rule of an operation was met: time of day, address, tenant, arguments,
+// an engine such as Cedar. Nil allows. An [*Error] with status 401, 403, 429 or 503 is answered as it
+// says; [ErrUnavailable], wrapped or not, is 503; any other error is a bare 403, which tells clients
+// that no other token would help. A Policy that panics refuses.
+//
+// A Policy runs for operations, never for lists: it does not hide anything.
+type Policy func(context.Context, *Call) error
+
+// Listing says what lists of tools, prompts and resources show a caller.
+type Listing byte
+
+const (
+	// ListObtainable shows what the caller may use and what more scopes would open, since a client
+	// never asks for a scope whose tool it cannot see. It hides what a missing role denies and what
+	// has no rule.
+	ListObtainable Listing = iota
+	// ListAllowed shows what the presented credentials may use now.
+	ListAllowed
+	// ListAll shows everything that has a rule.
+	ListAll
+)
+
+func (l Listing) String() string {
+	switch l {
+	case ListObtainable:
+		return "obtainable"
+	case ListAllowed:
+		return "allowed"
+	case ListAll:
+		return "all"
+	}
+	return fmt.Sprintf("Listing(%d)", byte(l))
+}
+
+// StepUp says which scopes a 403 insufficient_scope names.
+type StepUp byte
+
+const (
+	// StepUpByRevision names what the operation needs, and for callers of a revision before
+	// 2026-07-28 also what they hold already: those clients ask for exactly the scopes named and would
+	// lose the others. Later ones form the union themselves.
+	StepUpByRevision  StepUp = iota
+	StepUpNeeded             // what the operation needs, for every revision
+	StepUpWithGranted        // with what the caller holds, for every revision
+)
+
+// verdict is the outcome of the rules for one operation. Only the reason ReasonAllowed allows.
+type verdict struct {
+	reason Reason
+	rule   scopes.Rule
+	needed []string // of a scope gap: the whole set to ask for, under the names that rules use
+}
+
+// judge asks the rules. It is the one function behind calls, lists, the second guard and Check.
+func (m *Middleware) judge(p *Principal, op Operation) verdict {
+	if p == nil {
+		return verdict{reason: ReasonNoPrincipal}
+	}
+	rule, reason := m.rules.load().find(op)
+	if reason != "" {
+		return verdict{reason: reason}
+	}
+	switch {
+	case rule.Met(p.grant):
+		return verdict{reason: ReasonAllowed, rule: rule}
+	case rule.Obtainable(p.grant):
+		return verdict{reason: ReasonInsufficientScope, rule: rule, needed: rule.Challenge(p.grant)}
+	}
+	return verdict{reason: ReasonRole, rule: rule}
+}
+
+// Check decides one operation: nil, or an [*Error]. It asks the rule and then the Policy, and it
+// neither logs nor reports. Wrap, Protect and the tests of a rule table use this decision; it needs
+// no server.
+//
+// A nil Principal gets status 401. An Error with status 403 and Code insufficient_scope names the
+// scopes that would help; one without a Code cannot be cured by another token, and its Reason tells
+// an operation without a rule (which the middleware answers as unknown) from a missing role.
+func (m *Middleware) Check(ctx context.Context, c *Call) error {
+	if c == nil || c.Principal == nil {
+		return &Error{Status: http.StatusUnauthorized, Code: codeInvalidToken, Scopes: slices.Clone(m.base), Reason: ReasonNoPrincipal}
+	}
+	if err := m.refusal(c.Principal, m.judge(c.Principal, c.Operation), c.Operation); err != nil {
+		return err
+	}
+	if err := m.askPolicy(ctx, c); err != nil {
+		return err
+	}
+	return nil
+}
+
+// refusal turns a verdict into what a client is told, or nil.
+func (m *Middleware) refusal(p *Principal, v verdict, op Operation) *Error {
+	switch v.reason {
+	case ReasonAllowed:
+		return nil
+	case ReasonInsufficientScope:
+		return &Error{
+			Status: http.StatusForbidden, Code: codeInsufficientScope, Reason: v.reason, Scopes: v.needed,
+			Description: missing(v.needed, p.Grant()) + " required for " + describe(op),
+		}
+	}
+	return &Error{Status: http.StatusForbidden, Reason: v.reason}
+}
+
+// missing names the scopes that the caller lacks, with the verb that fits their number.
+func missing(needed []string, held scopes.Grant) string {
+	lacking := slices.DeleteFunc(slices.Clone(needed), held.HasScope)
+	if len(lacking) == 1 {
+		return lacking[0] + " is"
+	}
+	return strings.Join(lacking, " ") + " are"
+}
+
+// describe names an operation for a person. The name is foreign text; the challenge reduces it.
+func describe(op Operation) string {
+	if kind := targetOf(op); kind != methodTarget {
+		return kind.String() + " " + op.Name
+	}
+	return op.Method
+}
+
+func (m *Middleware) askPolicy(ctx context.Context, c *Call) (refused *Error) {
+	if m.policy == nil {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			refused = &Error{Status: http.StatusForbidden, Reason: ReasonPanic, Err: fmt.Errorf("the policy panicked: %v", v)}
+		}
+	}()
+	if err := m.policy(ctx, c); err != nil {
+		return policyError(err)
+	}
+	return nil
+}
+
+// Visible reports whether a list may show this caller what op names: a tool by tools/call, a prompt
+// by prompts/get, a resource or template by resources/read. It asks the rules as calls do and
+// follows Config.Listing. The Policy is not asked.
+func (m *Middleware) Visible(p *Principal, op Operation) bool {
+	v := m.judge(p, op)
+	switch {
+	case v.reason == ReasonAllowed:
+		return true
+	case v.reason == ReasonInsufficientScope:
+		return m.listing != ListAllowed
+	case v.reason == ReasonRole:
+		return m.listing == ListAll
+	}
+	return false
+}

@@ -1,0 +1,179 @@
+package mcpauth
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/gob"
+	"errors"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// private filters the result of a list and marks what depends on the caller as private to the caller
+// (MCP 2026-07-28, Caching). The SDK says "public" unless told otherwise.
+func (g *guard) private(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request, p *Principal, res mcp.Result) (mcp.Result, error) {
+	fetch := func(req mcp.Request) (mcp.Result, error) { return next(ctx, method, req) }
+	switch r := res.(type) {
+	case *mcp.ListToolsResult:
+		return toolList.filter(g.m, p, req, r, fetch)
+	case *mcp.ListPromptsResult:
+		return promptList.filter(g.m, p, req, r, fetch)
+	case *mcp.ListResourcesResult:
+		return resourceList.filter(g.m, p, req, r, fetch)
+	case *mcp.ListResourceTemplatesResult:
+		return templateList.filter(g.m, p, req, r, fetch)
+	case *mcp.ReadResourceResult:
+		out := *r
+		g.m.limitCache(&out.Cacheable, p)
+		return &out, nil
+	case *mcp.DiscoverResult:
+		out := *r
+		g.m.limitCache(&out.Cacheable, p)
+		return &out, nil
+	}
+	return res, nil
+}
+
+// limitCache keeps a result from outliving the token, or reaching another caller, in a cache.
+func (m *Middleware) limitCache(c *mcp.Cacheable, p *Principal) {
+	c.CacheScope = "private"
+	c.TTLMs = max(0, min(c.TTLMs, int(max(0, m.leftOf(p).Milliseconds()))))
+}
+
+// A list knows one of the SDK's four list results.
+type list[S, T any, R interface {
+	*S
+	mcp.Result
+}] struct {
+	fields func(R) (items *[]T, cursor *string, cache *mcp.Cacheable)
+	name   func(T) string
+	page   func(req mcp.Request, cursor string) (mcp.Request, bool)
+	method string // of the calls that the list is for
+	ref    target
+}
+
+var (
+	toolList = list[mcp.ListToolsResult, *mcp.Tool, *mcp.ListToolsResult]{
+		fields: func(r *mcp.ListToolsResult) (*[]*mcp.Tool, *string, *mcp.Cacheable) {
+			return &r.Tools, &r.NextCursor, &r.Cacheable
+		},
+		name: func(t *mcp.Tool) string { return t.Name },
+		page: func(req mcp.Request, cursor string) (mcp.Request, bool) {
+			return onward(req, func(p *mcp.ListToolsParams) { p.Cursor = cursor })
+		},
+		method: "tools/call", ref: toolTarget,
+	}
+	promptList = list[mcp.ListPromptsResult, *mcp.Prompt, *mcp.ListPromptsResult]{
+		fields: func(r *mcp.ListPromptsResult) (*[]*mcp.Prompt, *string, *mcp.Cacheable) {
+			return &r.Prompts, &r.NextCursor, &r.Cacheable
+		},
+		name: func(p *mcp.Prompt) string { return p.Name },
+		page: func(req mcp.Request, cursor string) (mcp.Request, bool) {
+			return onward(req, func(p *mcp.ListPromptsParams) { p.Cursor = cursor })
+		},
+		method: "prompts/get", ref: promptTarget,
+	}
+	resourceList = list[mcp.ListResourcesResult, *mcp.Resource, *mcp.ListResourcesResult]{
+		fields: func(r *mcp.ListResourcesResult) (*[]*mcp.Resource, *string, *mcp.Cacheable) {
+			return &r.Resources, &r.NextCursor, &r.Cacheable
+		},
+		name: func(r *mcp.Resource) string { return r.URI },
+		page: func(req mcp.Request, cursor string) (mcp.Request, bool) {
+			return onward(req, func(p *mcp.ListResourcesParams) { p.Cursor = cursor })
+		},
+		method: "resources/read", ref: resourceTarget,
+	}
+	templateList = list[mcp.ListResourceTemplatesResult, *mcp.ResourceTemplate, *mcp.ListResourceTemplatesResult]{
+		fields: func(r *mcp.ListResourceTemplatesResult) (*[]*mcp.ResourceTemplate, *string, *mcp.Cacheable) {
+			return &r.ResourceTemplates, &r.NextCursor, &r.Cacheable
+		},
+		name: func(t *mcp.ResourceTemplate) string { return t.URITemplate },
+		page: func(req mcp.Request, cursor string) (mcp.Request, bool) {
+			return onward(req, func(p *mcp.ListResourceTemplatesParams) { p.Cursor = cursor })
+		},
+		method: "resources/read", ref: resourceTarget,
+	}
+)
+
+// onward is req with changed params, for the next page.
+func onward[P any, R interface {
+	*P
+	mcp.Params
+}](req mcp.Request, change func(*P)) (mcp.Request, bool) {
+	in, ok := req.(*mcp.ServerRequest[R])
+	if !ok {
+		return nil, false
+	}
+	params := new(P)
+	if in.Params != nil {
+		*params = *in.Params
+	}
+	change(params)
+	return &mcp.ServerRequest[R]{Session: in.Session, Params: params, Extra: in.Extra}, true
+}
+
+var errList = errors.New("mcpauth: the list cannot be filtered")
+
+// filter leaves in a page what the caller may see. An empty page with a cursor would tell that
+// something is hidden, and so would a cursor, which names the last item: pages are fetched on until one
+// shows something, and the cursor names the last item shown.
+func (l *list[S, T, R]) filter(m *Middleware, p *Principal, req mcp.Request, res R, fetch func(mcp.Request) (mcp.Result, error)) (mcp.Result, error) {
+	for {
+		out := *res // neither the result nor its slice may be changed: another middleware may keep them
+		items, cursor, cache := l.fields(&out)
+		shown, last := make([]T, 0, len(*items)), ""
+		for _, item := range *items {
+			last = l.name(item)
+			if m.Visible(p, Operation{Method: l.method, Name: last, ref: l.ref}) {
+				shown = append(shown, item)
+			}
+		}
+		if len(shown) == 0 && *cursor != "" {
+			onward, ok := l.page(req, *cursor)
+			if !ok {
+				return nil, errList
+			}
+			more, err := fetch(onward)
+			if err != nil {
+				return nil, err
+			}
+			if res, ok = more.(R); !ok || res == nil {
+				return nil, errList
+			}
+			req = onward
+			continue
+		}
+		if *cursor != "" {
+			if visible := l.name(shown[len(shown)-1]); visible != last && cursorName(*cursor) == last {
+				*cursor = cursorFor(visible)
+			}
+		}
+		*items = shown
+		m.limitCache(cache, p)
+		return any(R(&out)).(mcp.Result), nil
+	}
+}
+
+// pageToken is what the SDK puts into a cursor: the base64 of its gob, which goes by field names.
+type pageToken struct{ LastUID string }
+
+func cursorName(cursor string) string {
+	raw, err := base64.URLEncoding.DecodeString(cursor)
+	if err != nil {
+		return ""
+	}
+	var token pageToken
+	if err := gob.NewDecoder(bytes.NewReader(raw)).Decode(&token); err != nil {
+		return ""
+	}
+	return token.LastUID
+}
+
+func cursorFor(name string) string {
+	var buf bytes.Buffer
+	if err := gob.NewEncoder(&buf).Encode(pageToken{name}); err != nil {
+		return "" // unreachable: the buffer takes everything
+	}
+	return base64.URLEncoding.EncodeToString(buf.Bytes())
+}

@@ -1,0 +1,393 @@
+package mcpauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/go-mcpauth/sdk/internal/authheader"
+	"github.com/go-mcpauth/sdk/internal/cors"
+	"github.com/go-mcpauth/sdk/internal/envelope"
+	"github.com/go-mcpauth/sdk/internal/jwt"
+)
+
+const (
+	revision20250618 = "2025-06-18" // the first without batches
+	revision20260728 = "2026-07-28" // stateless
+)
+
+// Wrap protects a handler of MCP requests, usually an *mcp.StreamableHTTPHandler. Requests without
+// good credentials, and operations that a rule or the Policy refuses, are answered here and never
+// reach next. What does reach it has its body as it came, no credentials in its headers, and the
+// caller in its context: see [FromContext].
+//
+// Give the *mcp.Server behind next to [Middleware.Protect] as well: it filters lists and is the
+// second guard. An *mcp.StreamableHTTPHandler whose server was not is answered 503. With handlers of
+// other kinds, Wrap works alone: their lists are not filtered ([Middleware.Visible] helps), and
+// subscriptions and calls are decided from the body.
+//
+// Wrap does not look at the request's path; mount it at the path of the resource only, as
+// [Middleware.Mount] does. It is idempotent and never wraps the ResponseWriter.
+func (m *Middleware) Wrap(next http.Handler) http.Handler {
+	if h, ok := next.(*protected); ok && h.m == m {
+		return next
+	}
+	_, isSDK := next.(*mcp.StreamableHTTPHandler)
+	return &protected{m: m, next: next, isSDK: isSDK}
+}
+
+// Mount registers the protected handler at the path of the resource, and the metadata document at its
+// well-known path. It registers no host and no other path.
+func (m *Middleware) Mount(mux *http.ServeMux, handler http.Handler) {
+	mux.Handle(pattern(m.path), m.Wrap(handler))
+	metadata := m.Metadata()
+	for _, path := range m.metadataPaths() {
+		mux.Handle(pattern(path), metadata)
+	}
+}
+
+// A protected handler is what Wrap returns.
+type protected struct {
+	m     *Middleware
+	next  http.Handler
+	isSDK bool
+	probe probe
+}
+
+func (h *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m := h.m
+	req := &request{Context: r.Context(), m: m, http: r}
+	inner, ok := h.admit(w, r, req)
+	if !ok {
+		return
+	}
+	if req.standalone && !m.keepStreams {
+		// OAuth 2.1, Section 5.2: the stream of a token that has ended ends. The context is made from the
+		// caller's, so that a client that goes away ends it sooner.
+		left := m.leftOf(req.principal)
+		ctx, cancel := context.WithTimeoutCause(req.Context, left, errTokenEnded)
+		defer cancel()
+		req.Context = ctx
+	}
+	h.serveInner(w, inner, req)
+	if h.isSDK && req.guardExpected && !req.reached.Load() {
+		h.probe.forget()
+	}
+}
+
+var errTokenEnded = errors.New("mcpauth: the access token of this stream has ended")
+
+// admit makes every check and answers the request when one fails. A panic in a check is a refusal.
+func (h *protected) admit(w http.ResponseWriter, r *http.Request, req *request) (inner *http.Request, ok bool) {
+	m := h.m
+	defer func() {
+		if v := recover(); v != nil {
+			inner, ok = nil, false
+			m.report.broken(m, r, fmt.Errorf("%v", v))
+			a := unavailable(0)
+			a.write(w, r, nil)
+		}
+	}()
+	m.report.start(m)
+	m.origins.Expose(w.Header(), r)
+	if !h.browserAllowed(w, r) {
+		return nil, false
+	}
+	if r.Method == http.MethodOptions {
+		if cors.IsPreflight(r) {
+			m.origins.Preflight(w, r)
+			return nil, false
+		}
+		w.Header().Set("Allow", allowedMethods)
+		w.WriteHeader(http.StatusNoContent)
+		return nil, false
+	}
+	if a, why := m.identify(r, req); why.reason != "" {
+		m.refuseRequest(r, req, a, why)
+		a.write(w, r, peekRequestID(w, r))
+		return nil, false
+	}
+	return h.admitOperations(w, r, req)
+}
+
+const allowedMethods = "GET, POST, DELETE"
+
+// browserAllowed checks Host and Origin, before anything that a page could learn from (Streamable
+// HTTP, Security Warning). The answer holds no challenge: no token would help.
+func (h *protected) browserAllowed(w http.ResponseWriter, r *http.Request) bool {
+	m := h.m
+	why := explanation{}
+	switch {
+	case !m.origins.Host(r):
+		why = explanation{reason: ReasonHost, expected: "the host of the resource, or a loopback name", got: loggable(r.Host),
+			cure: "have the proxy in front pass on the public host name"}
+	case !m.origins.Origin(r):
+		why = explanation{reason: ReasonOrigin, expected: "no Origin, or one that is allowed", got: loggable(r.Header.Get("Origin")),
+			cure: "add the origin to Config.Origins if its pages may call this server"}
+	default:
+		return true
+	}
+	a := answer{status: http.StatusForbidden}
+	m.refuseRequest(r, nil, a, why)
+	a.write(w, r, nil)
+	return false
+}
+
+// identify finds out who is calling.
+func (m *Middleware) identify(r *http.Request, req *request) (answer, explanation) {
+	creds, err := authheader.Parse(r.Header)
+	inQuery := r.URL.RawQuery != "" && authheader.QueryToken(r.URL.RawQuery)
+	switch {
+	case errors.Is(err, authheader.ErrNone) && inQuery:
+		return m.unauthorized(), explanation{reason: ReasonQueryToken, expected: "a token in the Authorization header",
+			got: "access_token in the query", cure: "tokens in URLs end up in logs; the client must send the header"}
+	case errors.Is(err, authheader.ErrNone):
+		return m.unauthorized(), explainCredentials(err)
+	case errors.Is(err, authheader.ErrTooLong):
+		return m.invalidToken("The access token is too long"), explainCredentials(err)
+	case err != nil:
+		return m.invalidRequest("Exactly one credential is expected in the Authorization header"), explainCredentials(err)
+	case inQuery:
+		return m.invalidRequest("The request holds more than one credential"),
+			explanation{reason: ReasonMultipleCredentials, expected: "one credential", got: "one in the header and one in the query"}
+	case !creds.IsBearer():
+		return m.unauthorized(), explanation{reason: ReasonUnsupportedScheme, expected: "Bearer", got: loggable(creds.Scheme)}
+	}
+	return m.identifyToken(r.Context(), creds.Token, req)
+}
+
+func (m *Middleware) identifyToken(ctx context.Context, token string, req *request) (answer, explanation) {
+	t, err := m.tokens.Verify(ctx, token)
+	if err != nil {
+		var refused *jwt.Error
+		if !errors.As(err, &refused) {
+			return m.invalidToken("The access token is not accepted"), explanation{reason: ReasonTokenMalformed, err: err}
+		}
+		why := explanation{reason: Reason(refused.Reason), expected: refused.Expected, got: refused.Got, cure: refused.Cure, err: refused.Err}
+		if refused.Unavailable {
+			return unavailable(refused.RetryAfter), why
+		}
+		return m.invalidToken(refused.Description()), why
+	}
+	if t.Bound {
+		// RFC 7800, Section 3.1; RFC 9449, Section 7.2: nothing here proves possession of the key yet.
+		return m.invalidToken("The access token is bound to a key"), explanation{reason: ReasonBoundToken,
+			expected: "a token without cnf", got: "a token that is bound to a key of its client",
+			cure: "have the authorization server issue plain bearer tokens for this resource"}
+	}
+	in := m.issuers[t.Issuer]
+	user := t.Subject
+	if _, ok := t.Claims["sub"]; !ok {
+		user = "" // the client itself is not the user who happens to have its name
+	}
+	p := &Principal{
+		issuer: in.url, subject: t.Subject, clientID: t.ClientID, id: principalID(in.url, user, t.ClientID),
+		scheme: "Bearer", expiry: t.Expiry, grant: in.mapping.Grant(t.Claims), claims: t.Claims,
+		mapping: in.mapping, leeway: in.leeway,
+	}
+	if m.revoked != nil {
+		gone, err := m.revoked(ctx, p)
+		if err != nil {
+			return unavailable(0), explanation{reason: ReasonUnavailable, expected: "an answer from Config.Revoked", got: "an error", err: err}
+		}
+		if gone {
+			return m.invalidToken("The access token was revoked"), explanation{reason: ReasonRevoked, expected: "a token that is not revoked", got: "a revoked one"}
+		}
+	}
+	req.principal = p
+	return answer{}, explanation{}
+}
+
+// admitOperations decides what the request asks for.
+func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req *request) (*http.Request, bool) {
+	m := h.m
+	stop := func(a answer, id json.RawMessage) (*http.Request, bool) {
+		a.write(w, r, id)
+		return nil, false
+	}
+	for _, name := range singleHeaders {
+		if len(r.Header[name]) > 1 {
+			a := answer{status: http.StatusBadRequest, rpc: &rpcError{Code: -32600, Message: "the header " + name + " is repeated"}}
+			m.refuseRequest(r, req, a, explanation{reason: ReasonRepeatedHeader, expected: "one field " + name, got: "several"})
+			return stop(a, peekRequestID(w, r))
+		}
+	}
+	revision := r.Header.Get("Mcp-Protocol-Version")
+
+	var ops []pending
+	var body []byte
+	switch r.Method {
+	case http.MethodPost:
+		var a answer
+		var why explanation
+		if body, a, why = m.readBody(w, r); why.reason != "" {
+			m.refuseRequest(r, req, a, why)
+			return stop(a, nil)
+		}
+		env, err := envelope.Read(body, envelope.Options{AllowBatch: revision < revision20250618})
+		if err != nil {
+			var bad *envelope.Error
+			if !errors.As(err, &bad) {
+				bad = envelope.ErrSyntax
+			}
+			a := answer{status: http.StatusBadRequest, rpc: &rpcError{Code: bad.Code, Message: bad.Error()}}
+			m.refuseRequest(r, req, a, explainBody(bad))
+			return stop(a, envelope.RequestID(body))
+		}
+		ops = pendingOf(env)
+	case http.MethodGet, http.MethodDelete:
+		ops = []pending{{op: Operation{Method: r.Method}}}
+	default:
+		a := answer{status: http.StatusMethodNotAllowed, allow: allowedMethods}
+		m.refuseRequest(r, req, a, explanation{reason: ReasonMethod, expected: allowedMethods, got: loggable(r.Method)})
+		return stop(a, nil)
+	}
+
+	header := withoutCredentials(r.Header)
+	if a := m.decide(r, req, header, ops, revision); a != nil {
+		return stop(*a, ops[0].id)
+	}
+	if h.isSDK && !h.probe.passed(h, r, req) {
+		a := unavailable(0)
+		m.refuseRequest(r, req, a, explanation{reason: ReasonUnprotected, expected: "a server that was given to Protect", got: "another server",
+			cure: "call auth.Protect(server) for every server that getServer returns"})
+		return stop(a, ops[0].id)
+	}
+	req.describe(r, ops)
+	return req.inner(r, header, body), true
+}
+
+// singleHeaders select what the SDK does with a request. It reads the first of several fields; a proxy
+// in front may have read another.
+var singleHeaders = []string{"Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id"}
+
+// A pending operation waits for its decision.
+type pending struct {
+	op        Operation
+	id        json.RawMessage
+	arguments json.RawMessage
+}
+
+func pendingOf(env *envelope.Envelope) []pending {
+	out := make([]pending, len(env.Operations))
+	for i, o := range env.Operations {
+		p := pending{op: Operation{Method: o.Method, Name: o.Name}, id: o.ID, arguments: o.Arguments}
+		switch o.Target {
+		case envelope.Tool:
+			p.op.ref = toolTarget
+		case envelope.Prompt:
+			p.op.ref = promptTarget
+		case envelope.Resource, envelope.Template:
+			p.op.ref = resourceTarget
+		}
+		out[i] = p
+	}
+	if env.Batch {
+		for i := range out {
+			out[i].id = nil // the refusal of a batch is about no single message
+		}
+	}
+	return out
+}
+
+// decide asks for every operation and returns the answer if any is refused: then none runs.
+func (m *Middleware) decide(r *http.Request, req *request, header http.Header, ops []pending, revision string) *answer {
+	var (
+		first    = -1 // the refusal that is answered
+		refusals = make([]*Error, 0, 4)
+		rules    = make([]verdict, len(ops))
+	)
+	for i, o := range ops {
+		v := m.judge(req.principal, o.op)
+		rules[i] = v
+		e := m.refusal(req.principal, v, o.op)
+		if e == nil && m.policy != nil {
+			e = m.askPolicy(r.Context(), &Call{
+				Principal: req.principal, Operation: o.op, Arguments: o.arguments, Header: header, RemoteAddr: r.RemoteAddr,
+			})
+		}
+		refusals = append(refusals, e)
+		if e != nil && (first < 0 || refusals[first].Code == codeInsufficientScope && e.Code != codeInsufficientScope) {
+			first = i // what no scope can cure comes first
+		}
+	}
+	for i, o := range ops {
+		m.reportOperation(r.Context(), r, req, o, rules[i], refusals[i], first >= 0)
+	}
+	if first < 0 {
+		return nil
+	}
+	e := refusals[first]
+	if e.Code == codeInsufficientScope {
+		for _, other := range refusals {
+			if other != nil && other != e {
+				e.Scopes = dedupe(append(e.Scopes, other.Scopes...))
+			}
+		}
+	}
+	var a answer
+	switch {
+	case e.Reason == ReasonNoRule || e.Reason == ReasonUnsafeURI,
+		m.conceal && (e.Reason == ReasonInsufficientScope || e.Reason == ReasonRole):
+		a = unknown(ops[first].op, revision)
+	default:
+		a = m.refused(e, req.principal, revision)
+	}
+	return &a
+}
+
+// A request is one HTTP request that is being served. It is also the context of its inner handler:
+// one allocation carries the caller and the SDK's TokenInfo. The TokenInfo belongs to this request
+// alone, since a tool may append to its scopes.
+type request struct {
+	context.Context
+	m         *Middleware
+	http      *http.Request
+	principal *Principal
+	info      auth.TokenInfo
+
+	standalone    bool // a stream of its own, not the answer to a call
+	isProbe       bool // made by probe.go
+	guardExpected bool // the SDK will pass this request to its receiving middleware
+	reached       flag // it did
+}
+
+type requestKey struct{}
+
+// Value implements context.Context.
+func (r *request) Value(key any) any {
+	if _, ok := key.(requestKey); ok {
+		if r.principal == nil {
+			return nil
+		}
+		return r
+	}
+	if sdkKey != nil && key == sdkKey && r.principal != nil {
+		return &r.info
+	}
+	return r.Context.Value(key)
+}
+
+// describe notes what kind of request this is.
+func (req *request) describe(r *http.Request, ops []pending) {
+	req.standalone = r.Method == http.MethodGet
+	for _, o := range ops {
+		switch o.op.Method {
+		case "subscriptions/listen":
+			req.standalone = true
+		case "tools/call", "tools/list":
+			req.guardExpected = true
+		}
+	}
+}
+
+// leftOf is how long the token of p still counts.
+func (m *Middleware) leftOf(p *Principal) time.Duration {
+	return p.expiry.Add(p.leeway).Sub(m.now())
+}

@@ -1,0 +1,56 @@
+package mcpauth
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// An Operation is one thing that a caller asks for.
+type Operation struct {
+	// Method is the JSON-RPC method, such as "tools/call"; "GET" and "DELETE" stand for those HTTP
+	// requests, which have no body; empty stands for a client's answer to a request of the server.
+	Method string
+
+	// Name is the tool, the prompt or the resource URI. It is empty where the method alone decides.
+	Name string
+
+	ref target // what Name is, where the method leaves it open
+}
+
+// String is the method, and the name if there is one.
+func (op Operation) String() string {
+	if op.Name == "" {
+		return op.Method
+	}
+	return op.Method + " " + op.Name
+}
+
+// A Call is an operation that waits for a decision, with what a [Policy] may look at besides.
+type Call struct {
+	Principal *Principal
+	Operation
+	Arguments  json.RawMessage // of tools/call and prompts/get, as sent; must not be changed
+	Header     http.Header     // of the HTTP request, without credentials; nil without HTTP
+	RemoteAddr string          // the peer of the connection, which may be a proxy; empty without HTTP
+}
+
+// A Decision is what was decided about one operation, or about one request that was refused before
+// any operation in it was looked at. It holds no credentials and no argument.
+type Decision struct {
+	Time      time.Time
+	Allowed   bool
+	Status    int        // HTTP status of a refusal; zero when allowed
+	Reason    Reason     // never empty
+	Principal *Principal // nil before authentication
+	Operation Operation  // zero before authentication
+	Rule      string     // the rule that was asked, in the syntax of scopes.Parse; empty without one
+	Needed    []string   // scopes that the operation needs
+	Granted   []string   // scopes that the token holds
+	RequestID string     // JSON-RPC id as it stands in the body; empty for notifications
+	TraceID   string     // from a well-formed traceparent header (W3C Trace Context), else empty
+
+	// Expected, Got and Cure say in sentences, for an operator, what a refusal compared and what
+	// usually repairs it. They may hold claims, quoted, and never a token.
+	Expected, Got, Cure string
+}

@@ -1,0 +1,238 @@
+package mcpauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/go-mcpauth/sdk/internal/jsonpointer"
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+// A Principal is a verified caller. It is immutable and safe for concurrent use: tools of several
+// requests may share it. The zero value and nil are nobody: every accessor returns its zero value
+// and every rule refuses.
+//
+// Formatting a Principal, with any verb or as JSON, shows its [Principal.ID] and no claim.
+type Principal struct {
+	issuer, subject, clientID, id string
+
+	scheme  string
+	expiry  time.Time
+	grant   scopes.Grant
+	claims  map[string]any
+	mapping *scopes.Mapping // names scopes as this caller's authorization server does
+	leeway  time.Duration
+}
+
+// Issuer is the iss claim of the token.
+func (p *Principal) Issuer() string { return p.fields().issuer }
+
+// Subject is the sub claim: unique within the issuer only, so never compare it alone. It is the
+// client id where the token has no sub, as with some client credentials grants.
+func (p *Principal) Subject() string { return p.fields().subject }
+
+// ClientID names the application that the token was issued to; empty where the issuer does not say.
+func (p *Principal) ClientID() string { return p.fields().clientID }
+
+// Scheme is how the credentials came: "Bearer".
+func (p *Principal) Scheme() string { return p.fields().scheme }
+
+// Expiry is the exp claim, without leeway.
+func (p *Principal) Expiry() time.Time { return p.fields().expiry }
+
+// Grant is what the caller may do: scopes and roles after mapping.
+func (p *Principal) Grant() scopes.Grant { return p.fields().grant }
+
+// ID identifies issuer, subject and client together, in a form from which none of them can be read
+// and that no other three can imitate. Sessions, limits and logs use it.
+func (p *Principal) ID() string { return p.fields().id }
+
+// Actor is the subject of the act claim (RFC 8693, Section 4.1): who acts for the subject now, or
+// empty.
+func (p *Principal) Actor() string {
+	var sub string
+	if ok, err := p.Claim("/act/sub", &sub); !ok || err != nil {
+		return ""
+	}
+	return sub
+}
+
+// Claim stores the claim at a JSON Pointer (RFC 6901) such as "/email" or "/realm_access/roles" in
+// the variable that v points to and reports whether the claim exists. v is a *string, *bool,
+// *int64, *float64, *[]string, *time.Time (a NumericDate) or *any; what is stored shares nothing
+// with the Principal. A claim of another JSON type, or a number that does not fit, is an error.
+func (p *Principal) Claim(pointer string, v any) (bool, error) {
+	ptr, err := jsonpointer.Parse(pointer)
+	if err != nil {
+		return false, fmt.Errorf("mcpauth: claim pointer: %w", err)
+	}
+	found, ok := ptr.Get(p.fields().claims)
+	if !ok {
+		return false, nil
+	}
+	if err := assign(v, found); err != nil {
+		return true, fmt.Errorf("mcpauth: claim %s: %w", pointer, err)
+	}
+	return true, nil
+}
+
+func assign(target, claim any) error {
+	errType := fmt.Errorf("its JSON type does not fit a %T", target)
+	switch v := target.(type) {
+	case *string:
+		s, ok := claim.(string)
+		if !ok {
+			return errType
+		}
+		*v = s
+	case *bool:
+		b, ok := claim.(bool)
+		if !ok {
+			return errType
+		}
+		*v = b
+	case *int64:
+		n, ok := claim.(json.Number)
+		if !ok {
+			return errType
+		}
+		i, err := n.Int64()
+		if err != nil {
+			return errors.New("the number is no 64-bit integer")
+		}
+		*v = i
+	case *float64:
+		n, ok := claim.(json.Number)
+		if !ok {
+			return errType
+		}
+		f, err := n.Float64()
+		if err != nil {
+			return errors.New("the number is too large")
+		}
+		*v = f
+	case *time.Time:
+		n, ok := claim.(json.Number)
+		if !ok {
+			return errType
+		}
+		f, err := n.Float64()
+		if err != nil || math.Abs(f) > 1<<53 {
+			return errors.New("the number is no date")
+		}
+		whole, fraction := math.Modf(f)
+		*v = time.Unix(int64(whole), int64(fraction*1e9)).UTC()
+	case *[]string:
+		list, ok := claim.([]any)
+		if !ok {
+			return errType
+		}
+		out := make([]string, len(list))
+		for i, e := range list {
+			if out[i], ok = e.(string); !ok {
+				return errType
+			}
+		}
+		*v = out
+	case *any:
+		*v = clone(claim)
+	default:
+		return fmt.Errorf("cannot store a claim in a %T", target)
+	}
+	return nil
+}
+
+// clone copies a decoded JSON value, so that no caller can change a Principal.
+func clone(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = clone(e)
+		}
+		return out
+	case []any:
+		out := slices.Clone(v)
+		for i, e := range out {
+			out[i] = clone(e)
+		}
+		return out
+	}
+	return v
+}
+
+var nobody Principal
+
+func (p *Principal) fields() *Principal {
+	if p == nil {
+		return &nobody
+	}
+	return p
+}
+
+// String implements [fmt.Stringer] without showing a claim.
+func (p *Principal) String() string {
+	if p.fields().id == "" {
+		return "principal(nobody)"
+	}
+	return "principal(" + p.id + ")"
+}
+
+// GoString implements [fmt.GoStringer] as String does.
+func (p *Principal) GoString() string { return p.String() }
+
+// MarshalText implements [encoding.TextMarshaler] as String does.
+func (p *Principal) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// LogValue implements [slog.LogValuer]: id, issuer, subject and client, no other claim.
+func (p *Principal) LogValue() slog.Value {
+	f := p.fields()
+	return slog.GroupValue(
+		slog.String("id", f.id),
+		slog.String("issuer", loggable(f.issuer)),
+		slog.String("subject", loggable(f.subject)),
+		slog.String("client", loggable(f.clientID)),
+	)
+}
+
+// principalID joins by length, so that no pair of issuer and subject can imitate another.
+func principalID(issuer, subject, client string) string {
+	buf := make([]byte, 0, 256)
+	for _, s := range []string{issuer, subject, client} {
+		buf = binary.BigEndian.AppendUint64(buf, uint64(len(s)))
+		buf = append(buf, s...)
+	}
+	sum := sha256.Sum256(buf)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+type principalKey struct{}
+
+// NewContext returns a context that carries p. The middleware does this for every request that it
+// lets through; it is exported for the tests of tools, and for transports without HTTP, where the
+// context given to mcp.Server.Connect or Run says who is calling.
+func NewContext(ctx context.Context, p *Principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, p)
+}
+
+// FromContext returns the caller of this request. Behind Wrap alone it is the caller of the HTTP
+// request; behind Protect, also that of each request within a session. The Principal is nil exactly
+// when the bool is false.
+func FromContext(ctx context.Context) (*Principal, bool) {
+	if p, _ := ctx.Value(principalKey{}).(*Principal); p != nil {
+		return p, true
+	}
+	if st, _ := ctx.Value(requestKey{}).(*request); st != nil && st.principal != nil {
+		return st.principal, true
+	}
+	return nil, false
+}

@@ -1,0 +1,256 @@
+package mcpauth
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"runtime"
+	"sync"
+	"weak"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+// Protect makes a server enforce the rules itself: on every transport, on what the SDK has parsed, and
+// for each request of a session. It puts the caller of that request into the context of tools,
+// filters lists, and marks them as private to the caller.
+//
+// Call it once the server exists, after adding receiving middleware of your own that should see only
+// allowed requests: middleware added later runs before the guard. Protect is idempotent and does not
+// keep the server alive. One server belongs to one Middleware.
+//
+// A request that comes neither through [Middleware.Wrap] nor over a connection whose context carries a
+// caller ([NewContext]) is refused, initialize included.
+func (m *Middleware) Protect(server *mcp.Server) {
+	if !m.guarded.add(server) {
+		return
+	}
+	g := &guard{m: m, server: weak.Make(server)}
+	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			return g.handle(ctx, next, method, req)
+		}
+	})
+}
+
+// AddTool adds a tool to the server, as mcp.AddTool does, together with the rule for calling it. It
+// also protects the server.
+func AddTool[In, Out any](m *Middleware, server *mcp.Server, t *mcp.Tool, h mcp.ToolHandlerFor[In, Out], r scopes.Rule) {
+	m.Protect(server)
+	m.RequireTool(t.Name, r)
+	mcp.AddTool(server, t, h)
+}
+
+// AddPrompt adds a prompt together with its rule; see [AddTool].
+func AddPrompt(m *Middleware, server *mcp.Server, p *mcp.Prompt, h mcp.PromptHandler, r scopes.Rule) {
+	m.Protect(server)
+	m.RequirePrompt(p.Name, r)
+	server.AddPrompt(p, h)
+}
+
+// AddResource adds a resource together with its rule; see [AddTool].
+func AddResource(m *Middleware, server *mcp.Server, res *mcp.Resource, h mcp.ResourceHandler, r scopes.Rule) {
+	m.Protect(server)
+	m.RequireResource(res.URI, r)
+	server.AddResource(res, h)
+}
+
+// AddResourceTemplate adds a resource template together with its rule; see [AddTool].
+func AddResourceTemplate(m *Middleware, server *mcp.Server, t *mcp.ResourceTemplate, h mcp.ResourceHandler, r scopes.Rule) {
+	m.Protect(server)
+	m.RequireResource(t.URITemplate, r)
+	server.AddResourceTemplate(t, h)
+}
+
+// guards remembers the protected servers without keeping them alive.
+type guards struct {
+	mu      sync.Mutex
+	servers map[weak.Pointer[mcp.Server]]struct{}
+}
+
+func (g *guards) add(server *mcp.Server) bool {
+	key := weak.Make(server)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, ok := g.servers[key]; ok {
+		return false
+	}
+	if g.servers == nil {
+		g.servers = make(map[weak.Pointer[mcp.Server]]struct{})
+	}
+	g.servers[key] = struct{}{}
+	runtime.AddCleanup(server, g.remove, key)
+	return true
+}
+
+func (g *guards) remove(key weak.Pointer[mcp.Server]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.servers, key)
+}
+
+func (g *guards) has(server *mcp.Server) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, ok := g.servers[weak.Make(server)]
+	return ok
+}
+
+// A guard is the second reader of every operation: it judges what the SDK itself parsed and trusts
+// nothing that Wrap read.
+type guard struct {
+	m      *Middleware
+	server weak.Pointer[mcp.Server]
+	first  sync.Once
+}
+
+func (g *guard) handle(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request) (mcp.Result, error) {
+	m := g.m
+	extra := req.GetExtra()
+	if extra == nil && ctx.Value(verifyKey{}) == m {
+		return next(ctx, method, req) // a listing by Verify, over a transport of its own
+	}
+	caller := &request{Context: ctx, m: m}
+	local := extra == nil
+	if local {
+		// Without HTTP, the context of the connection says who is calling. It must be NewContext that
+		// put the caller there: a handler without Extra may also be behind Wrap (the SDK's SSEHandler),
+		// and then the context is that of another request.
+		caller.principal, _ = ctx.Value(principalKey{}).(*Principal)
+	} else if st := requestOf(extra.TokenInfo); st != nil && st.m == m {
+		st.reached.Store(true)
+		if st.isProbe {
+			return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "probe"}
+		}
+		caller = st
+	}
+	if caller.principal == nil {
+		m.logRefusal(ctx, nil, Operation{Method: method}, http.StatusForbidden, explanation{
+			reason: ReasonNoPrincipal, expected: "a request by way of Wrap, or a connection whose context has a caller", got: "neither",
+			cure: "put auth.Wrap around the handler of this server; the SDK's SSEHandler cannot be protected",
+		}, nil)
+		return nil, forbidden
+	}
+	g.first.Do(func() { g.verifyOnce(ctx) })
+
+	ops, ok := operationsOf(method, req)
+	if !ok {
+		return nil, m.guardRefuses(ctx, caller, pending{op: Operation{Method: method}}, verdict{reason: ReasonNoRule}, local)
+	}
+	for _, o := range ops {
+		v := m.judge(caller.principal, o.op)
+		if v.reason != ReasonAllowed {
+			return nil, m.guardRefuses(ctx, caller, o, v, local)
+		}
+		if local {
+			if err := m.checkLocal(ctx, caller, o, v); err != nil {
+				return nil, err
+			}
+		}
+	}
+	ctx = NewContext(ctx, caller.principal)
+	res, err := next(ctx, method, req)
+	if err != nil {
+		return nil, err
+	}
+	return g.private(ctx, next, method, req, caller.principal, res)
+}
+
+var forbidden = &jsonrpc.Error{Code: http.StatusForbidden, Message: http.StatusText(http.StatusForbidden)}
+
+// guardRefuses reports a refusal and returns what the caller is told. Over HTTP, Wrap has allowed the
+// same request, so the two readers disagree about it, or a rule was declared in between.
+func (m *Middleware) guardRefuses(ctx context.Context, caller *request, o pending, v verdict, local bool) error {
+	e := m.refusal(caller.principal, v, o.op)
+	if !local {
+		m.logRefusal(ctx, caller.principal, o.op, http.StatusForbidden, explanation{
+			reason: ReasonReadersDisagree, expected: "the operation that Wrap allowed", got: "one that is refused: " + string(v.reason),
+			cure: "report this with the body, credentials removed; until then the request stays refused",
+		}, caller.http)
+	}
+	m.reportOperation(ctx, nil, caller, o, v, e, false)
+	if e.Reason == ReasonNoRule || e.Reason == ReasonUnsafeURI || m.conceal {
+		a := unknown(o.op, "")
+		out := &jsonrpc.Error{Code: int64(a.rpc.Code), Message: a.rpc.Message}
+		if a.rpc.Data != nil {
+			out.Data, _ = json.Marshal(a.rpc.Data)
+		}
+		return out
+	}
+	return forbidden
+}
+
+// checkLocal does what Wrap does for HTTP, once per operation: the Policy and the report.
+func (m *Middleware) checkLocal(ctx context.Context, caller *request, o pending, v verdict) error {
+	e := m.askPolicy(ctx, &Call{Principal: caller.principal, Operation: o.op, Arguments: o.arguments})
+	m.reportOperation(ctx, nil, caller, o, v, e, false)
+	if e != nil {
+		return forbidden
+	}
+	return nil
+}
+
+// operationsOf reads the operations from what the SDK parsed. A method whose params have another type
+// than this version of the SDK gives them is not understood.
+func operationsOf(method string, req mcp.Request) ([]pending, bool) {
+	one := func(name string, ref target, arguments json.RawMessage) ([]pending, bool) {
+		return []pending{{op: Operation{Method: method, Name: name, ref: ref}, arguments: arguments}}, name != ""
+	}
+	switch method {
+	case "tools/call":
+		if r, ok := req.(*mcp.CallToolRequest); ok && r.Params != nil {
+			return one(r.Params.Name, toolTarget, r.Params.Arguments)
+		}
+		return nil, false
+	case "prompts/get":
+		if r, ok := req.(*mcp.GetPromptRequest); ok && r.Params != nil {
+			arguments, _ := json.Marshal(r.Params.Arguments)
+			return one(r.Params.Name, promptTarget, arguments)
+		}
+		return nil, false
+	case "resources/read":
+		if r, ok := req.(*mcp.ReadResourceRequest); ok && r.Params != nil {
+			return one(r.Params.URI, resourceTarget, nil)
+		}
+		return nil, false
+	case "resources/subscribe":
+		if r, ok := req.(*mcp.SubscribeRequest); ok && r.Params != nil {
+			return one(r.Params.URI, resourceTarget, nil)
+		}
+		return nil, false
+	case "resources/unsubscribe":
+		if r, ok := req.(*mcp.UnsubscribeRequest); ok && r.Params != nil {
+			return one(r.Params.URI, resourceTarget, nil)
+		}
+		return nil, false
+	case methodComplete:
+		r, ok := req.(*mcp.CompleteRequest)
+		if !ok || r.Params == nil || r.Params.Ref == nil {
+			return nil, false
+		}
+		switch r.Params.Ref.Type {
+		case "ref/prompt":
+			return one(r.Params.Ref.Name, promptTarget, nil)
+		case "ref/resource":
+			return one(r.Params.Ref.URI, resourceTarget, nil)
+		}
+		return nil, false
+	case "subscriptions/listen":
+		// The SDK subscribes to each URI itself, outside of its middleware.
+		r, ok := req.(*mcp.SubscriptionsListenRequest)
+		if !ok || r.Params == nil {
+			return nil, false
+		}
+		ops := []pending{{op: Operation{Method: method}}}
+		if n := r.Params.Notifications; n != nil {
+			for _, uri := range n.ResourceSubscriptions {
+				ops = append(ops, pending{op: Operation{Method: method, Name: uri, ref: resourceTarget}})
+			}
+		}
+		return ops, true
+	}
+	return []pending{{op: Operation{Method: method}}}, true
+}

@@ -1,0 +1,107 @@
+package mcpauth
+
+import (
+	"github.com/go-mcpauth/sdk/internal/authheader"
+	"github.com/go-mcpauth/sdk/internal/envelope"
+	"github.com/go-mcpauth/sdk/internal/jwt"
+)
+
+// Reason says why a request or an operation was allowed or refused. Reasons are stable: dashboards
+// and alerts may compare them. Besides those below, a body that cannot be authorized is refused
+// with a reason that begins with "body_".
+type Reason string
+
+// Reasons of decisions about an operation.
+const (
+	ReasonAllowed           Reason = "allowed"
+	ReasonInsufficientScope Reason = "insufficient_scope" // 403 with a challenge: more scopes would help
+	ReasonRole              Reason = "role_missing"       // bare 403: no scope would help
+	ReasonNoRule            Reason = "no_rule"            // answered as unknown: nothing was declared for it
+	ReasonUnsafeURI         Reason = "unsafe_uri"         // answered as unknown: a resource URI with dot segments
+	ReasonPolicy            Reason = "policy_refused"
+	ReasonRevoked           Reason = "token_revoked"
+	ReasonUnavailable       Reason = "check_unavailable" // 503: a policy or revocation check failed
+	ReasonNoPrincipal       Reason = "no_principal"      // an operation reached the SDK on a way that Wrap does not guard
+	ReasonReadersDisagree   Reason = "readers_disagree"  // Wrap allowed what the SDK's own parser names otherwise
+	ReasonUnprotected       Reason = "server_unprotected"
+	ReasonBatch             Reason = "batch_refused" // another message of the same batch was refused
+	ReasonPanic             Reason = "panic"
+)
+
+// Reasons of refusals before there is a principal.
+const (
+	ReasonHost                 Reason = "host_not_allowed"
+	ReasonOrigin               Reason = "origin_not_allowed"
+	ReasonNoCredentials        Reason = "no_credentials"
+	ReasonUnsupportedScheme    Reason = "scheme_unsupported"
+	ReasonMultipleCredentials  Reason = "credentials_multiple"
+	ReasonMalformedCredentials Reason = "credentials_malformed"
+	ReasonQueryToken           Reason = "token_in_query"
+	ReasonBoundToken           Reason = "token_bound" // the token has a cnf claim and nothing here can prove possession
+
+	ReasonTokenTooLong        Reason = jwt.ReasonTooLong
+	ReasonTokenOpaque         Reason = jwt.ReasonNotJWT
+	ReasonTokenEncrypted      Reason = jwt.ReasonEncrypted
+	ReasonTokenMalformed      Reason = jwt.ReasonMalformed
+	ReasonAlgorithm           Reason = jwt.ReasonAlgorithm
+	ReasonType                Reason = jwt.ReasonType
+	ReasonCritical            Reason = jwt.ReasonCritical
+	ReasonUnknownIssuer       Reason = jwt.ReasonUnknownIssuer
+	ReasonUnknownKey          Reason = jwt.ReasonUnknownKey
+	ReasonKeysUnavailable     Reason = jwt.ReasonKeysUnavailable
+	ReasonSignature           Reason = jwt.ReasonSignature
+	ReasonTokenNoExpiry       Reason = jwt.ReasonNoExpiry
+	ReasonTokenExpired        Reason = jwt.ReasonExpired
+	ReasonTokenNotYetValid    Reason = jwt.ReasonNotYetValid
+	ReasonTokenIssuedInFuture Reason = jwt.ReasonIssuedInFuture
+	ReasonNoAudience          Reason = jwt.ReasonNoAudience
+	ReasonAudience            Reason = jwt.ReasonAudience
+	ReasonIDToken             Reason = jwt.ReasonIDToken
+	ReasonRefreshToken        Reason = jwt.ReasonRefreshToken
+	ReasonSubject             Reason = jwt.ReasonSubject
+	ReasonClient              Reason = jwt.ReasonClient
+	ReasonMissingClaim        Reason = jwt.ReasonMissingClaim
+)
+
+// Reasons of refusals after authentication and before the rules.
+const (
+	ReasonMethod         Reason = "method_not_allowed"
+	ReasonContentType    Reason = "content_type"
+	ReasonRepeatedHeader Reason = "header_repeated"
+	ReasonBodyTooLarge   Reason = "body_too_large"
+	ReasonBodyUnread     Reason = "body_unread"
+)
+
+// Registered error codes (RFC 6750, Section 3.1).
+const (
+	codeInvalidRequest    = "invalid_request"
+	codeInvalidToken      = "invalid_token"
+	codeInsufficientScope = "insufficient_scope"
+)
+
+// explanation is what the log says about a refusal, never the client.
+type explanation struct {
+	reason              Reason
+	expected, got, cure string
+	err                 error
+}
+
+func explainCredentials(err error) explanation {
+	switch err {
+	case authheader.ErrNone:
+		return explanation{reason: ReasonNoCredentials, expected: "an Authorization header", got: "none"}
+	case authheader.ErrMultiple:
+		return explanation{reason: ReasonMultipleCredentials, expected: "one Authorization field", got: "several",
+			cure: "find the client or proxy that adds a second one; two readers could pick different callers"}
+	case authheader.ErrTooLong:
+		return explanation{reason: ReasonTokenTooLong, expected: "a token of at most 16 KiB", got: "a longer one",
+			cure: "have the authorization server put fewer groups or roles into the token"}
+	default:
+		return explanation{reason: ReasonMalformedCredentials, expected: "Bearer, one space, one token", got: "other bytes"}
+	}
+}
+
+func explainBody(err *envelope.Error) explanation {
+	return explanation{reason: Reason(err.Reason), expected: "a body that every parser reads alike", got: err.Error(),
+		cure: "send one JSON-RPC message, each member once and spelled as the specification does"}
+}

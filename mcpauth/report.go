@@ -1,0 +1,212 @@
+package mcpauth
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// A reporter tells the operator what happens: one line per refusal, and a summary at the first
+// request, when the rules have been declared.
+type reporter struct {
+	once sync.Once
+	done atomic.Bool
+}
+
+func (rep *reporter) start(m *Middleware) {
+	if rep.done.Load() {
+		return
+	}
+	rep.once.Do(func() {
+		defer rep.done.Store(true)
+		issuers := make([]string, len(m.issuers))
+		for i, in := range m.issuers {
+			issuers[i] = in.url
+		}
+		m.rules.mu.Lock()
+		rules := slog.GroupValue(
+			slog.Int("tools", len(m.rules.order[toolTarget])), slog.Int("prompts", len(m.rules.order[promptTarget])),
+			slog.Int("resources", len(m.rules.order[resourceTarget])), slog.Int("methods", len(m.rules.order[methodTarget])),
+		)
+		m.rules.mu.Unlock()
+		m.log.Info("mcpauth: protecting a resource", "resource", m.resource, "metadata", m.metadataURL, "issuers", issuers,
+			"base_scopes", m.base, "listing", m.listing.String(), "rules", rules)
+		for _, w := range m.warnings {
+			m.log.Warn("mcpauth: suspicious configuration", "finding", w)
+		}
+	})
+}
+
+// broken reports a panic in a check. What was thrown is ours, not the client's.
+func (rep *reporter) broken(m *Middleware, r *http.Request, err error) {
+	m.log.ErrorContext(r.Context(), "mcpauth: refused", "reason", string(ReasonPanic), "status", http.StatusServiceUnavailable, "error", err.Error())
+}
+
+// refuseRequest reports a request that is refused before or without looking at single operations.
+func (m *Middleware) refuseRequest(r *http.Request, req *request, a answer, why explanation) {
+	var p *Principal
+	if req != nil {
+		p = req.principal
+	}
+	m.logRefusal(r.Context(), p, Operation{}, a.status, why, r)
+	if m.onDecision != nil {
+		m.onDecision(r.Context(), Decision{
+			Time: m.now(), Status: a.status, Reason: why.reason, Principal: p, TraceID: traceID(r.Header),
+			Granted: p.Grant().Presented(), Expected: why.expected, Got: why.got, Cure: why.cure,
+		})
+	}
+}
+
+// reportOperation reports the decision about one operation. e is nil where it is allowed; in a batch
+// with a refusal, nothing runs all the same.
+func (m *Middleware) reportOperation(ctx context.Context, r *http.Request, req *request, o pending, v verdict, e *Error, stopped bool) {
+	if e == nil && !stopped && m.onDecision == nil {
+		return
+	}
+	d := Decision{Allowed: e == nil && !stopped, Reason: ReasonAllowed, Principal: req.principal, Operation: o.op}
+	var why explanation
+	switch {
+	case e != nil:
+		why = m.explain(req.principal, v, e)
+		d.Reason, d.Status = e.Reason, e.Status
+	case stopped:
+		why = explanation{reason: ReasonBatch, expected: "a batch in which everything is allowed", got: "one with a refusal"}
+		d.Reason, d.Status = ReasonBatch, http.StatusForbidden
+	}
+	if !d.Allowed {
+		m.logRefusal(ctx, req.principal, o.op, d.Status, why, r)
+	}
+	if m.onDecision == nil {
+		return
+	}
+	d.Time, d.Needed, d.Granted = m.now(), v.needed, req.principal.Grant().Presented()
+	if !v.rule.IsZero() {
+		d.Rule = v.rule.String()
+		if d.Needed == nil {
+			d.Needed = v.rule.Challenge(req.principal.Grant())
+		}
+	}
+	d.RequestID = string(o.id)
+	if r != nil {
+		d.TraceID = traceID(r.Header)
+	}
+	d.Expected, d.Got, d.Cure = why.expected, why.got, why.cure
+	m.onDecision(ctx, d)
+}
+
+// explain says why an operation was refused, and where that is cured.
+func (m *Middleware) explain(p *Principal, v verdict, e *Error) explanation {
+	why := explanation{reason: e.Reason, err: e.Err}
+	switch e.Reason {
+	case ReasonInsufficientScope:
+		why.expected = "scopes " + strings.Join(v.needed, " ") + " for the rule " + v.rule.String()
+		why.got = "scopes " + listed(p.Grant().Scopes())
+		why.cure = "the client can ask for them; if it does and the token still lacks them, the authorization server does not grant them to this client or user"
+	case ReasonRole:
+		why.expected = "the rule " + v.rule.String()
+		why.got = "roles " + listed(p.Grant().Roles()) + ", scopes " + listed(p.Grant().Scopes())
+		why.cure = "give the user the role at the authorization server, or read roles from the right claim with Issuer.Grants.RoleClaims; no scope helps"
+	case ReasonNoRule:
+		why.expected, why.got = "a declared rule", "none"
+		why.cure = "declare one with RequireTool, RequirePrompt, RequireResource or RequireMethod, or set Config.Unlisted"
+	case ReasonUnsafeURI:
+		why.expected, why.got = "a URI without dot segments", "one with them"
+	case ReasonPolicy:
+		why.expected, why.got = "a call that Config.Policy allows", "a refusal by it"
+	}
+	return why
+}
+
+func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation, status int, why explanation, r *http.Request) {
+	level := slog.LevelWarn
+	switch why.reason {
+	case ReasonNoCredentials, ReasonInsufficientScope:
+		level = slog.LevelInfo // how every client begins, and how it steps up
+	}
+	if !m.log.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(attrs, slog.String("reason", string(why.reason)), slog.Int("status", status))
+	if op.Method != "" {
+		attrs = append(attrs, slog.String("method", loggable(op.Method)))
+	}
+	if op.Name != "" {
+		attrs = append(attrs, slog.String("name", loggable(op.Name)))
+	}
+	for _, field := range [...]struct{ name, value string }{{"expected", why.expected}, {"got", why.got}, {"cure", why.cure}} {
+		if field.value != "" {
+			attrs = append(attrs, slog.String(field.name, field.value))
+		}
+	}
+	if why.err != nil {
+		attrs = append(attrs, slog.String("error", loggable(why.err.Error())))
+	}
+	if p != nil {
+		attrs = append(attrs, slog.Any("principal", p))
+	}
+	if r != nil {
+		attrs = append(attrs, slog.String("http_method", loggable(r.Method)), slog.String("remote", r.RemoteAddr))
+		if id := traceID(r.Header); id != "" {
+			attrs = append(attrs, slog.String("trace_id", id))
+		}
+	}
+	m.log.LogAttrs(ctx, level, "mcpauth: refused", attrs...)
+}
+
+const maxLogged = 200
+
+// loggable makes foreign text fit for a log: bounded, and ASCII without line breaks, escapes or bidi
+// controls (CWE-117).
+func loggable(s string) string {
+	more := ""
+	if len(s) > maxLogged {
+		s, more = s[:maxLogged], "..."
+	}
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] >= 0x7f {
+			return strconv.QuoteToASCII(s) + more
+		}
+	}
+	return s + more
+}
+
+func listed(names []string) string {
+	if len(names) == 0 {
+		return "(none)"
+	}
+	more := ""
+	if len(names) > 20 {
+		more = " and " + strconv.Itoa(len(names)-20) + " more"
+		names = names[:20]
+	}
+	return loggable(strings.Join(slices.Clone(names), " ")) + more
+}
+
+// traceID reads the trace id of a traceparent header of version 00 (W3C Trace Context, Section 3.2).
+func traceID(h http.Header) string {
+	values := h["Traceparent"]
+	if len(values) != 1 || len(values[0]) != 55 {
+		return ""
+	}
+	v := values[0]
+	for i := range len(v) {
+		c := v[i]
+		if i == 2 || i == 35 || i == 52 {
+			if c != '-' {
+				return ""
+			}
+		} else if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
+			return ""
+		}
+	}
+	if id := v[3:35]; v[:2] == "00" && id != strings.Repeat("0", 32) {
+		return id
+	}
+	return ""
+}

@@ -1,0 +1,92 @@
+package mcpauth
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+)
+
+type flag = atomic.Bool
+
+// extraKey is where the SDK's TokenInfo holds the request that it belongs to. Its value has a type of
+// this package, so nothing else can stand there.
+const extraKey = "github.com/go-mcpauth/sdk"
+
+// tokenInfo is what the SDK gets to know: enough to bind sessions to a user (UserID) and to find the
+// way back to this request. Rights are read from the Principal only.
+func (req *request) tokenInfo() auth.TokenInfo {
+	p := req.principal
+	return auth.TokenInfo{
+		Scopes:     p.grant.Scopes(),
+		Expiration: p.expiry,
+		UserID:     p.id,
+		Extra:      map[string]any{extraKey: req},
+	}
+}
+
+// requestOf is the reverse of tokenInfo.
+func requestOf(info *auth.TokenInfo) *request {
+	if info == nil {
+		return nil
+	}
+	req, _ := info.Extra[extraKey].(*request)
+	return req
+}
+
+// sdkKey is the context key under which go-sdk looks for a TokenInfo. The SDK does not export it and
+// has no setter, so it is learned once, by watching which key auth.TokenInfoFromContext asks for. It
+// is nil where that does not work; then [viaRequireBearerToken] does.
+var sdkKey = learnKey()
+
+func learnKey() any {
+	watch := &keyWatcher{Context: context.Background()}
+	auth.TokenInfoFromContext(watch)
+	if watch.key == nil {
+		return nil
+	}
+	want := &auth.TokenInfo{UserID: "probe"}
+	if auth.TokenInfoFromContext(context.WithValue(context.Background(), watch.key, want)) != want {
+		return nil
+	}
+	return watch.key
+}
+
+type keyWatcher struct {
+	context.Context
+	key any
+}
+
+func (w *keyWatcher) Value(key any) any {
+	w.key = key
+	return nil
+}
+
+// serveInner hands the request to the wrapped handler, with its TokenInfo where the SDK looks for it.
+func (h *protected) serveInner(w http.ResponseWriter, r *http.Request, req *request) {
+	if sdkKey != nil {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	viaRequireBearerToken(h.next, req).ServeHTTP(w, r)
+}
+
+// viaRequireBearerToken stores the TokenInfo by way of the SDK's own middleware, which demands a
+// Bearer header. It gets a placeholder: the real token must not come back into the request.
+func viaRequireBearerToken(next http.Handler, req *request) http.Handler {
+	inject := auth.RequireBearerToken(func(context.Context, string, *http.Request) (*auth.TokenInfo, error) {
+		return &req.info, nil
+	}, &auth.RequireBearerTokenOptions{
+		// The lifetime has been judged already, with leeway and on the configured clock.
+		AllowMissingExpiration: true, ClockSkew: 100 * 365 * 24 * time.Hour,
+	})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Authorization")
+		next.ServeHTTP(w, r)
+	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("Authorization", "Bearer verified")
+		inject.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,160 @@
+package mcpauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+type verifyKey struct{}
+
+const verifyDeadline = 5 * time.Second
+
+// Verify compares the declared rules with what a server offers, and returns everything suspicious,
+// joined: tools, prompts and resources without a rule, which nobody can reach; rules without a
+// target, which are often misspelled; and rules that no caller can meet. The same is logged when the
+// first request reaches the server. The server must be protected, and complete.
+func (m *Middleware) Verify(ctx context.Context, server *mcp.Server) error {
+	if !m.guarded.has(server) {
+		return errors.New("mcpauth: the server is not protected; call Protect first")
+	}
+	offered, err := m.offered(ctx, server)
+	if err != nil {
+		return fmt.Errorf("mcpauth: listing what the server offers: %w", err)
+	}
+	var errs []error
+	x := m.rules.load()
+	used := make(map[string]bool)
+	for kind := range offered {
+		for _, name := range offered[kind] {
+			op := Operation{Method: [...]string{"", "tools/call", "prompts/get", "resources/read"}[kind], Name: name, ref: target(kind)}
+			if _, reason := x.find(op); reason != "" {
+				errs = append(errs, fmt.Errorf("%s %q has no rule, so nobody can reach it; declare one, or set Config.Unlisted", target(kind), name))
+			}
+			m.rules.mark(target(kind), name, used)
+		}
+	}
+	m.rules.mu.Lock()
+	defer m.rules.mu.Unlock()
+	for kind := range m.rules.order {
+		for _, name := range m.rules.order[kind] {
+			rule := m.rules.declared[kind][name]
+			if target(kind) != methodTarget && !used[ruleKey(target(kind), name)] {
+				errs = append(errs, fmt.Errorf("the rule for %s %q has no target on this server; is the name misspelled?", target(kind), name))
+			}
+			if why := m.unmeetable(rule); why != "" {
+				errs = append(errs, fmt.Errorf("the rule %q for %s %q can be met by nobody: %s", rule, target(kind), name, why))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unmeetable says why no caller could ever meet a rule, or nothing.
+func (m *Middleware) unmeetable(r scopes.Rule) string {
+	if r.IsZero() {
+		return "it is the zero Rule"
+	}
+	if len(r.Roles()) == 0 || r.Obtainable(scopes.NewGrant(nil, nil)) {
+		return ""
+	}
+	for _, in := range m.issuers {
+		if in.hasRoles {
+			return ""
+		}
+	}
+	return "no issuer's Grants.RoleClaims says where roles are"
+}
+
+// mark notes which rules an item uses: its own, and every pattern that covers it.
+func (t *table) mark(kind target, name string, used map[string]bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, rule := range t.order[kind] {
+		prefix, isPrefix := strings.CutSuffix(rule, "*")
+		if rule == name || isPrefix && strings.HasPrefix(name, prefix) || kind == resourceTarget && matchesTemplate(rule, name) {
+			used[ruleKey(kind, rule)] = true
+		}
+	}
+}
+
+func ruleKey(kind target, name string) string { return kind.String() + " " + name }
+
+// offered lists everything that the server has, by way of a connection of its own that the guard
+// recognizes by its context.
+func (m *Middleware) offered(ctx context.Context, server *mcp.Server) (out [targets][]string, err error) {
+	ctx, cancel := context.WithTimeout(context.WithValue(context.WithoutCancel(ctx), verifyKey{}, m), verifyDeadline)
+	defer cancel()
+	near, far := mcp.NewInMemoryTransports()
+	there, err := server.Connect(ctx, far, nil)
+	if err != nil {
+		return out, err
+	}
+	defer there.Close()
+	client := mcp.NewClient(&mcp.Implementation{Name: "mcpauth-verify", Version: "1"}, nil)
+	here, err := client.Connect(ctx, near, nil)
+	if err != nil {
+		return out, err
+	}
+	defer here.Close()
+	capabilities := here.InitializeResult().Capabilities
+	if capabilities.Tools != nil {
+		if out[toolTarget], err = names(here.Tools(ctx, nil), func(t *mcp.Tool) string { return t.Name }); err != nil {
+			return out, err
+		}
+	}
+	if capabilities.Prompts != nil {
+		if out[promptTarget], err = names(here.Prompts(ctx, nil), func(p *mcp.Prompt) string { return p.Name }); err != nil {
+			return out, err
+		}
+	}
+	if capabilities.Resources != nil {
+		resources, err := names(here.Resources(ctx, nil), func(r *mcp.Resource) string { return r.URI })
+		if err != nil {
+			return out, err
+		}
+		templates, err := names(here.ResourceTemplates(ctx, nil), func(t *mcp.ResourceTemplate) string { return t.URITemplate })
+		if err != nil {
+			return out, err
+		}
+		out[resourceTarget] = slices.Concat(resources, templates)
+	}
+	return out, nil
+}
+
+func names[T any](items iter.Seq2[T, error], name func(T) string) ([]string, error) {
+	seen := make(map[string]struct{})
+	for item, err := range items {
+		if err != nil {
+			return nil, err
+		}
+		seen[name(item)] = struct{}{}
+	}
+	return slices.Sorted(maps.Keys(seen)), nil
+}
+
+// verifyOnce logs the findings of Verify when the first request has come.
+func (g *guard) verifyOnce(ctx context.Context) {
+	server := g.server.Value()
+	if server == nil {
+		return
+	}
+	if err := g.m.Verify(ctx, server); err != nil {
+		findings := []error{err}
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			findings = joined.Unwrap()
+		}
+		for _, finding := range findings {
+			g.m.log.WarnContext(ctx, "mcpauth: suspicious rules", "finding", finding.Error())
+		}
+	}
+}

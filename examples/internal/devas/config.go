@@ -1,0 +1,262 @@
+package devas
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config describes a development authorization server. Issuer and Resources are required.
+type Config struct {
+	// Issuer is the issuer identifier: scheme, loopback host and port, without path, query or trailing slash, such as http://127.0.0.1:9000.
+	// [IssuerURL] makes it from a listener. https is for programs that serve the handler over TLS themselves.
+	Issuer string
+
+	// Resources are the protected resources that tokens can be issued for.
+	Resources []Resource
+
+	// Users can sign in by choosing a name. Nil means [DefaultUsers].
+	Users []User
+
+	// RoleScopes names the scopes that each role may have. A role that is missing here may have none. Nil means [DefaultRoleScopes] of Resources.
+	RoleScopes map[string][]string
+
+	// Clients are known without registration.
+	Clients []Client
+
+	// Strict refuses requests without a resource (invalid_target) or a scope (invalid_scope). The zero value is the open mode: some clients leave
+	// these parameters out, so when exactly one resource is configured a missing resource means that one, and a missing scope means all of its
+	// scopes. Each time is logged.
+	Strict bool
+
+	// NoRegistration switches dynamic client registration (RFC 7591) off.
+	NoRegistration bool
+
+	// TokenLifetime is the life of an access token: at most 10 minutes, zero means 5.
+	TokenLifetime time.Duration
+
+	// Logger receives warnings and refusals, never tokens or codes. Nil discards them.
+	Logger *slog.Logger
+
+	// Now is the clock for expiry of requests, codes, refresh tokens and sign-ins; nil means time.Now. What is signed into tokens, and the
+	// library's own checks, always use the real clock, so Now can only make things expire earlier.
+	Now func() time.Time
+}
+
+// A Resource is one protected resource, for example an MCP server.
+type Resource struct {
+	// Identifier is the absolute URL of the resource; it becomes the aud of tokens exactly as written here.
+	Identifier string
+	// Name is shown on the consent page. Empty means the identifier.
+	Name string
+	// Scopes are what can be granted for this resource.
+	Scopes []Scope
+}
+
+// A Scope is a scope value and the sentence that explains it to the user.
+type Scope struct {
+	Name string
+	// Text is shown on the consent page beside the name. Empty shows the name alone.
+	Text string
+}
+
+// A Client is registered before the server starts. The zero value of Scopes gives it no scope.
+type Client struct {
+	ID string
+	// Secret makes the client confidential: it then authenticates with client_secret_basic, or client_secret_post if SecretInBody is set.
+	// Empty means a public client, which must not send a secret.
+	Secret       string
+	SecretInBody bool
+	// Name is shown on the consent page. Empty means the ID.
+	Name string
+	// RedirectURIs are compared exactly, except that the port of a loopback address is ignored (RFC 8252, Section 7.3).
+	RedirectURIs []string
+	// Scopes bound what the client can be granted; AllScopes lifts the bound.
+	Scopes    []string
+	AllScopes bool
+	// MayIntrospect lets the client use the introspection endpoint; it needs a Secret.
+	MayIntrospect bool
+}
+
+// Lifetimes, in seconds where the library wants them so.
+const (
+	defaultTokenLifetime = 5 * time.Minute
+	maxTokenLifetime     = 10 * time.Minute
+	requestLifetime      = 10 * time.Minute
+	codeLifetime         = time.Minute
+	refreshLifetime      = 24 * time.Hour
+	loginLifetime        = 8 * time.Hour
+)
+
+func (c *Config) fillDefaults() {
+	if c.Users == nil {
+		c.Users = DefaultUsers()
+	}
+	if c.RoleScopes == nil {
+		c.RoleScopes = DefaultRoleScopes(c.Resources)
+	}
+	if c.TokenLifetime == 0 {
+		c.TokenLifetime = defaultTokenLifetime
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+}
+
+// validate returns every mistake at once.
+func (c *Config) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("devas: "+format, args...)) }
+
+	if err := checkIssuer(c.Issuer); err != nil {
+		bad("Config.Issuer: %w", err)
+	}
+	if len(c.Resources) == 0 {
+		bad("Config.Resources is empty: name at least one resource")
+	}
+	known := map[string]bool{}
+	identifiers := map[string]bool{}
+	for i, r := range c.Resources {
+		if err := checkResource(r.Identifier); err != nil {
+			bad("Config.Resources[%d].Identifier: %w", i, err)
+		}
+		// Both spellings are accepted in requests, so two resources must not differ in the last slash alone.
+		if key := strings.TrimSuffix(r.Identifier, "/"); identifiers[key] {
+			bad("Config.Resources[%d].Identifier %q is listed twice (a trailing slash makes no difference)", i, r.Identifier)
+		} else {
+			identifiers[key] = true
+		}
+		for _, s := range r.Scopes {
+			if !validScopeName(s.Name) {
+				bad("Config.Resources[%d].Scopes: %q is not a scope name (RFC 6749, Section 3.3)", i, s.Name)
+			}
+			if s.Name == "openid" || s.Name == "offline_access" {
+				bad("Config.Resources[%d].Scopes: %q has a meaning of its own and cannot belong to a resource", i, s.Name)
+			}
+			known[s.Name] = true
+		}
+	}
+	if len(c.Users) == 0 {
+		bad("Config.Users is empty but not nil: nobody could sign in")
+	}
+	seen := map[string]bool{}
+	for i, u := range c.Users {
+		if u.Name == "" || seen[u.Name] {
+			bad("Config.Users[%d].Name %q must be there and differ from the others", i, u.Name)
+		}
+		seen[u.Name] = true
+	}
+	for role, scopes := range c.RoleScopes {
+		for _, s := range scopes {
+			if !known[s] {
+				bad("Config.RoleScopes[%q]: scope %q belongs to no resource", role, s)
+			}
+		}
+	}
+	seen = map[string]bool{}
+	for i, cl := range c.Clients {
+		if cl.ID == "" || seen[cl.ID] {
+			bad("Config.Clients[%d].ID %q must be there and differ from the others", i, cl.ID)
+		}
+		seen[cl.ID] = true
+		for _, uri := range cl.RedirectURIs {
+			if err := checkRedirectURI(uri); err != nil {
+				bad("Config.Clients[%d].RedirectURIs: %w", i, err)
+			}
+		}
+		for _, s := range cl.Scopes {
+			if !known[s] {
+				bad("Config.Clients[%d].Scopes: %q belongs to no resource", i, s)
+			}
+		}
+		if cl.MayIntrospect && cl.Secret == "" {
+			bad("Config.Clients[%d].MayIntrospect needs a Secret: introspection is for authenticated clients (RFC 7662, Section 2.1)", i)
+		}
+		if cl.SecretInBody && cl.Secret == "" {
+			bad("Config.Clients[%d].SecretInBody needs a Secret", i)
+		}
+	}
+	if c.TokenLifetime < time.Second || c.TokenLifetime > maxTokenLifetime {
+		bad("Config.TokenLifetime %v must be between 1 s and %v", c.TokenLifetime, maxTokenLifetime)
+	}
+	return errors.Join(errs...)
+}
+
+func checkIssuer(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return fmt.Errorf("%q is not an http or https URL; write something like http://127.0.0.1:9000", raw)
+	}
+	if u.Scheme+"://"+u.Host != raw {
+		return fmt.Errorf("%q must be scheme, host and port only, without a trailing slash", raw)
+	}
+	if !isLoopbackHost(u.Hostname()) {
+		return fmt.Errorf("host %q is not a loopback address; this server is for development on one machine", u.Hostname())
+	}
+	return nil
+}
+
+func checkResource(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return fmt.Errorf("%q is not an absolute http or https URL", raw)
+	}
+	if u.User != nil || strings.Contains(raw, "#") {
+		return fmt.Errorf("%q must have neither user information nor a fragment (RFC 8707, Section 2)", raw)
+	}
+	return nil
+}
+
+// validScopeName applies the grammar of RFC 6749, Section 3.3: 1*( %x21 / %x23-5B / %x5D-7E ).
+func validScopeName(s string) bool {
+	if s == "" || len(s) > 200 {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < 0x21 || r > 0x7e || r == '"' || r == '\\' })
+}
+
+// isLoopbackHost reports whether a host without port names this machine only.
+func isLoopbackHost(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// resource returns the configured resource that a request means, which may spell it with or without a trailing slash.
+func (c *Config) resource(requested string) (*Resource, bool) {
+	for _, trim := range []bool{false, true} {
+		i := slices.IndexFunc(c.Resources, func(r Resource) bool {
+			if trim {
+				return strings.TrimSuffix(r.Identifier, "/") == strings.TrimSuffix(requested, "/")
+			}
+			return r.Identifier == requested
+		})
+		if i >= 0 {
+			return &c.Resources[i], true
+		}
+	}
+	return nil, false
+}
+
+// scopeNames lists every configured scope once, in the order of configuration.
+func (c *Config) scopeNames() []string {
+	var names []string
+	for _, r := range c.Resources {
+		for _, s := range r.Scopes {
+			if !slices.Contains(names, s.Name) {
+				names = append(names, s.Name)
+			}
+		}
+	}
+	return names
+}

@@ -1,0 +1,39 @@
+package devas
+
+import (
+	"context"
+
+	"github.com/luikyv/go-oidc/pkg/goidc"
+)
+
+// SetRedirectURIs changes the registration of a client behind its back, as an edited metadata document would.
+func (s *Server) SetRedirectURIs(id string, uris ...string) {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	s.store.clients[id].client.RedirectURIs = uris
+}
+
+// Unregister forgets a client.
+func (s *Server) Unregister(id string) { _ = s.store.DeleteClient(context.Background(), id) }
+
+// Store gives tests of the bounds access to the state.
+type Store = store
+
+var (
+	NewStore     = newStore
+	CheckURI     = checkRedirectURI
+	Allowed      = redirectAllowed
+	Clean        = clean
+	FormAction   = formActionSource
+	ErrGone      = errRequestGone
+	MaxSessions  = maxSessions
+	MaxClients   = maxClients
+	PagesCSS     = pagesCSS
+	AtToken      = func() context.Context { return withFacts(context.Background(), facts{endpoint: pathToken}) }
+	AtIntrospect = func() context.Context { return withFacts(context.Background(), facts{endpoint: pathIntrospect}) }
+)
+
+// Lengths reports how much the store holds.
+func (s *store) Lengths() (clients, sessions int) { return len(s.clients), len(s.sessions) }
+
+var _ goidc.GrantManager = (*Store)(nil)

@@ -1,0 +1,237 @@
+package devas
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/luikyv/go-oidc/pkg/goidc"
+	"github.com/luikyv/go-oidc/pkg/provider"
+)
+
+// Warning is what programs should print before they serve.
+const Warning = "DEVELOPMENT authorization server: anybody who reaches it can sign in as anyone, without a password. Never expose it, never use it in production."
+
+// A Server is a development authorization server. Make one with [New]; the zero value refuses every request.
+type Server struct {
+	cfg        Config
+	issuer     *url.URL
+	store      *store
+	configured map[string]bool // IDs of Config.Clients
+	formKey    []byte
+	handler    http.Handler
+	library    http.Handler
+
+	// tokens serialises what changes grants: the library reads a grant, checks it and writes it back, and parallel redemptions of one code would
+	// otherwise all succeed.
+	tokens sync.Mutex
+
+	registrations rate
+}
+
+// New makes a server with a fresh signing key. It does no I/O and starts nothing.
+func New(cfg Config) (*Server, error) {
+	cfg.fillDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	issuer, err := url.Parse(cfg.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg:           cfg,
+		issuer:        issuer,
+		store:         newStore(cfg.Now, strings.Join(append(cfg.scopeNames(), "openid"), " ")),
+		configured:    map[string]bool{},
+		formKey:       make([]byte, 32),
+		registrations: rate{limit: maxRegistrationsPerMinute},
+	}
+	_, _ = rand.Read(s.formKey)
+	for _, c := range cfg.Clients {
+		s.store.pinClient(s.clientFrom(c), c.MayIntrospect)
+		s.configured[c.ID] = true
+	}
+	keys, err := newKeys()
+	if err != nil {
+		return nil, err
+	}
+	op, err := provider.New(provider.Config{
+		Issuer:      cfg.Issuer,
+		Manager:     s.store,
+		JWKS:        func(context.Context) (goidc.JSONWebKeySet, error) { return keys, nil },
+		IDTokenAlgs: []goidc.SignatureAlgorithm{goidc.SigAlgES256},
+	}, s.options()...)
+	if err != nil {
+		return nil, fmt.Errorf("devas: %w", err)
+	}
+	s.library = op.Handler()
+	s.handler = s.routes()
+	return s, nil
+}
+
+// newKeys makes the signing key of this run.
+func newKeys() (goidc.JSONWebKeySet, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return goidc.JSONWebKeySet{}, err
+	}
+	pub, err := key.PublicKey.ECDH()
+	if err != nil {
+		return goidc.JSONWebKeySet{}, err
+	}
+	id := sha256.Sum256(pub.Bytes())
+	// Without Use, introspection and revocation would take every token for inactive.
+	return goidc.JSONWebKeySet{Keys: []goidc.JSONWebKey{{KeyID: fmt.Sprintf("%x", id[:8]), Key: key, Algorithm: string(goidc.SigAlgES256), Use: "sig"}}}, nil
+}
+
+func (s *Server) options() []provider.Option {
+	var scopes []goidc.Scope
+	for _, name := range s.cfg.scopeNames() {
+		scopes = append(scopes, goidc.NewScope(name))
+	}
+	var resources []goidc.ResourceIndicator
+	for _, r := range s.cfg.Resources {
+		resources = append(resources, r.Identifier)
+	}
+	return []provider.Option{
+		provider.WithScopes(scopes...),
+		provider.WithNoneAuthn(), provider.WithSecretBasicAuthn(), provider.WithSecretPostAuthn(),
+		provider.WithDefaultAuthn(goidc.AuthnMethodNone),
+		provider.WithAuthCodeGrant(provider.AuthCodeGrantConfig{Manager: s.store, ResponseTypes: []goidc.ResponseType{goidc.ResponseTypeCode}},
+			provider.WithPKCE([]goidc.CodeChallengeMethod{goidc.CodeChallengeMethodSHA256}, provider.WithPKCERequired()),
+			provider.WithIssuerResponseParameter(),
+			provider.WithAuthCodeLifetime(int(codeLifetime/time.Second)),
+			provider.WithAuthPolicies(s.policy())),
+		provider.WithAuthSessionLifetime(int(requestLifetime / time.Second)),
+		provider.WithRefreshTokenGrant(s.store, provider.WithRefreshTokenRotation(), provider.WithRefreshTokenLifetime(int(refreshLifetime/time.Second))),
+		// Needed even without registration: only then the library asks the store for clients.
+		provider.WithDCR(s.store, provider.WithDCRClientHandler(s.fitRegistration)),
+		provider.WithLocalhostRedirectURIs(),
+		provider.WithResourceIndicators(resources),
+		provider.WithDPoP([]goidc.SignatureAlgorithm{goidc.SigAlgES256}),
+		provider.WithJTIConsumer(s.store.consumeJTI),
+		provider.WithTokenOptions(func(context.Context, *goidc.Grant, *goidc.Client) goidc.TokenOptions {
+			return goidc.NewJWTTokenOptions(goidc.SigAlgES256, int(s.cfg.TokenLifetime/time.Second))
+		}),
+		provider.WithTokenClaims(func(_ context.Context, _ *goidc.Token, g *goidc.Grant) map[string]any {
+			roles, _ := g.Store[storeRoles].([]string)
+			return map[string]any{"roles": append([]string{}, roles...)}
+		}),
+		// Which clients may introspect is decided in store.Client, before authentication.
+		provider.WithTokenIntrospection(func(_ context.Context, c *goidc.Client, _ goidc.TokenInfo) bool { return !c.IsPublic() }),
+		provider.WithTokenRevocation(func(context.Context, *goidc.Client) bool { return true }, provider.WithTokenRevocationRevokeGrantOnAccessToken()),
+		provider.WithErrorRenderer(s.renderError),
+		provider.WithErrorHandler(func(ctx context.Context, err error) {
+			s.cfg.Logger.Info("request refused", "endpoint", factsFrom(ctx).endpoint, "err", err)
+		}),
+	}
+}
+
+// clientFrom turns a configured client into the library's form.
+func (s *Server) clientFrom(c Client) *goidc.Client {
+	method := goidc.AuthnMethodNone
+	switch {
+	case c.SecretInBody:
+		method = goidc.AuthnMethodSecretPost
+	case c.Secret != "":
+		method = goidc.AuthnMethodSecretBasic
+	}
+	scopes := c.Scopes
+	if c.AllScopes {
+		scopes = s.cfg.scopeNames()
+	}
+	name := c.Name
+	if name == "" {
+		name = c.ID
+	}
+	return &goidc.Client{ID: c.ID, Secret: c.Secret, ClientMeta: goidc.ClientMeta{
+		Name:             name,
+		RedirectURIs:     slices.Clone(c.RedirectURIs),
+		GrantTypes:       []goidc.GrantType{goidc.GrantAuthorizationCode, goidc.GrantRefreshToken},
+		ResponseTypes:    []goidc.ResponseType{goidc.ResponseTypeCode},
+		TokenAuthnMethod: method,
+		ScopeIDs:         strings.Join(scopes, " "),
+	}}
+}
+
+// Issuer returns the issuer identifier.
+func (s *Server) Issuer() string { return s.cfg.Issuer }
+
+// ServeHTTP answers for all endpoints and pages of the server. Requests whose Host is not a loopback name are refused.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.handler == nil {
+		http.Error(w, "this server was not made with devas.New", http.StatusServiceUnavailable)
+		return
+	}
+	s.handler.ServeHTTP(w, r)
+}
+
+// Listen opens a TCP listener on a loopback address such as 127.0.0.1:0 and refuses every other.
+func Listen(addr string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("devas: listen address %q: %w", addr, err)
+	}
+	if !isLoopbackHost(host) {
+		return nil, fmt.Errorf("devas: refusing to listen on %q: this server is for development, write 127.0.0.1:0", addr)
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	// localhost is whatever the resolver says.
+	if err := checkListener(l); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func checkListener(l net.Listener) error {
+	if a, ok := l.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
+		return fmt.Errorf("devas: refusing to serve on %v: not a loopback address", l.Addr())
+	}
+	return nil
+}
+
+// IssuerURL returns the issuer identifier of a server on this listener.
+func IssuerURL(l net.Listener) string { return "http://" + l.Addr().String() }
+
+// Serve logs the warning and answers requests on a loopback listener until the context ends; then it closes the listener and returns nil.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	if err := checkListener(l); err != nil {
+		return err
+	}
+	s.cfg.Logger.Warn(Warning, "issuer", s.cfg.Issuer)
+	srv := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+	stop := context.AfterFunc(ctx, func() {
+		// Requests are short; those under way may end.
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = srv.Shutdown(grace)
+	})
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+// Package notes is the MCP server of the examples: a notebook in memory, with a tool for any caller,
+// one that reads, one that writes and one for administrators.
+package notes
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+// The scopes and the role that the tools ask for. Writing does not imply reading here.
+const (
+	ScopeRead  = "notes:read"
+	ScopeWrite = "notes:write"
+	RoleAdmin  = "admin"
+)
+
+const (
+	maxNotes = 1000
+	maxText  = 10_000
+)
+
+// A Notebook keeps the notes of each caller.
+type Notebook struct {
+	mu    sync.Mutex
+	notes map[string][]string // by Principal.ID
+}
+
+type (
+	none      struct{}
+	writeNote struct {
+		Text string `json:"text" jsonschema:"what to write down"`
+	}
+)
+
+// NewServer returns a server whose tools are declared together with their rules.
+func NewServer(auth *mcpauth.Middleware) *mcp.Server {
+	book := &Notebook{notes: make(map[string][]string)}
+	server := mcp.NewServer(&mcp.Implementation{Name: "notes", Title: "Example notebook", Version: "1.0.0"}, nil)
+	mcpauth.AddTool(auth, server, &mcp.Tool{
+		Name: "whoami", Description: "Tells who is calling, and with which scopes.",
+		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true},
+	}, whoami, scopes.Authenticated())
+	mcpauth.AddTool(auth, server, &mcp.Tool{
+		Name: "read_notes", Description: "Reads your notes.",
+		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true},
+	}, book.read, scopes.All(ScopeRead))
+	mcpauth.AddTool(auth, server, &mcp.Tool{
+		Name: "write_note", Description: "Writes a note.",
+	}, book.write, scopes.All(ScopeWrite))
+	mcpauth.AddTool(auth, server, &mcp.Tool{
+		Name: "purge_notes", Description: "Deletes the notes of everybody.",
+	}, book.purge, scopes.Role(RoleAdmin))
+	return server
+}
+
+func text(s string) *mcp.CallToolResult {
+	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: s}}}
+}
+
+func whoami(ctx context.Context, _ *mcp.CallToolRequest, _ none) (*mcp.CallToolResult, any, error) {
+	caller, ok := mcpauth.FromContext(ctx)
+	if !ok {
+		return nil, nil, errors.New("nobody is calling")
+	}
+	out, err := json.Marshal(map[string]any{
+		"sub": caller.Subject(), "client_id": caller.ClientID(), "scopes": caller.Grant().Scopes(),
+	})
+	return text(string(out)), nil, err
+}
+
+func (b *Notebook) read(ctx context.Context, _ *mcp.CallToolRequest, _ none) (*mcp.CallToolResult, any, error) {
+	caller, _ := mcpauth.FromContext(ctx)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	mine := b.notes[caller.ID()]
+	if len(mine) == 0 {
+		return text("You have no notes yet."), nil, nil
+	}
+	return text(strings.Join(mine, "\n")), nil, nil
+}
+
+func (b *Notebook) write(ctx context.Context, _ *mcp.CallToolRequest, in writeNote) (*mcp.CallToolResult, any, error) {
+	caller, _ := mcpauth.FromContext(ctx)
+	if in.Text == "" || len(in.Text) > maxText {
+		return nil, nil, fmt.Errorf("a note has 1 to %d bytes", maxText)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.notes[caller.ID()]) == maxNotes {
+		return nil, nil, errors.New("your notebook is full")
+	}
+	b.notes[caller.ID()] = append(b.notes[caller.ID()], in.Text)
+	return text("Noted."), nil, nil
+}
+
+func (b *Notebook) purge(context.Context, *mcp.CallToolRequest, none) (*mcp.CallToolResult, any, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.notes)
+	return text("All notes are gone."), nil, nil
+}

@@ -1,0 +1,177 @@
+// Command quickstart is the whole system in one process on loopback: a development authorization
+// server, and an MCP server that this library protects.
+//
+//	go -C examples run ./quickstart          prints the URLs and waits
+//	go -C examples run ./quickstart -demo    also plays the client, prints each exchange, and exits
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/go-mcpauth/sdk/examples/internal/devas"
+	"github.com/go-mcpauth/sdk/examples/internal/notes"
+	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/prm"
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run returns the exit status: 2 for a mistake on the command line, 1 for a failure.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	demo := flags.Bool("demo", false, "play the client as well, print each exchange, and exit")
+	listen := flags.String("listen", "127.0.0.1:0", "loopback `address` of the MCP server; port 0 lets the system choose")
+	authListen := flags.String("auth-listen", "127.0.0.1:0", "loopback `address` of the authorization server")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
+		return 2
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "quickstart: unexpected argument %q\n", flags.Arg(0))
+		return 2
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	sys, err := start(ctx, *listen, *authListen, stderr)
+	if err != nil {
+		cancel()
+		fmt.Fprintln(stderr, "quickstart:", err)
+		return 1
+	}
+	defer sys.wait()
+	defer cancel()
+	if *demo {
+		if err := walk(ctx, stdout, sys.resource); err != nil {
+			fmt.Fprintln(stderr, "quickstart: the demonstration failed:", err)
+			return 1
+		}
+		return 0
+	}
+	fmt.Fprintf(stdout, `MCP server            %s
+authorization server  %s
+
+Add the MCP server to a client, for example:
+
+  claude mcp add --transport http notes %s
+  npx @modelcontextprotocol/inspector
+
+The client opens the sign-in page by itself. Users: ada (admin), dev (developer),
+uma (user), rio (may only read). Press Ctrl+C to end.
+`, sys.resource, sys.issuer, sys.resource)
+	<-ctx.Done()
+	return 0
+}
+
+// A system is the two servers, running.
+type system struct {
+	resource, issuer string
+	wait             func()
+}
+
+// start runs both servers until ctx ends.
+func start(ctx context.Context, listen, authListen string, stderr io.Writer) (*system, error) {
+	front, err := devas.Listen(listen) // loopback only, as the authorization server is
+	if err != nil {
+		return nil, err
+	}
+	back, err := devas.Listen(authListen)
+	if err != nil {
+		front.Close()
+		return nil, err
+	}
+	sys := &system{resource: "http://" + front.Addr().String() + "/mcp", issuer: devas.IssuerURL(back)}
+	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	handler, err := protect(sys, logger)
+	if err != nil {
+		front.Close()
+		back.Close()
+		return nil, err
+	}
+	as, err := devas.New(devas.Config{
+		Issuer: sys.issuer, Logger: logger,
+		Resources: []devas.Resource{{
+			Identifier: sys.resource, Name: "Example notebook",
+			Scopes: []devas.Scope{
+				{Name: notes.ScopeRead, Text: "Read your notes"},
+				{Name: notes.ScopeWrite, Text: "Write notes for you"},
+			},
+		}},
+	})
+	if err != nil {
+		front.Close()
+		back.Close()
+		return nil, err
+	}
+	done := make(chan struct{}, 2)
+	go func() {
+		if err := as.Serve(ctx, back); err != nil {
+			logger.Error("the authorization server ended", "error", err)
+		}
+		done <- struct{}{}
+	}()
+	go func() {
+		serve(ctx, front, handler, logger)
+		done <- struct{}{}
+	}()
+	sys.wait = func() { <-done; <-done }
+	return sys, nil
+}
+
+// protect is what the library is about.
+func protect(sys *system, logger *slog.Logger) (http.Handler, error) {
+	auth, err := mcpauth.New(mcpauth.Config{
+		Resource:     sys.resource,
+		Issuers:      []mcpauth.Issuer{{URL: sys.issuer, Grants: scopes.Mapper{RoleClaims: []string{"/roles"}}}},
+		BaseScopes:   []string{notes.ScopeRead},
+		RootMetadata: true, // some clients ask nowhere else
+		Metadata:     &prm.Metadata{ResourceName: "Example notebook"},
+		Logger:       logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	server := notes.NewServer(auth)
+	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{Stateless: true})
+	mux := http.NewServeMux()
+	auth.Mount(mux, handler)
+	return mux, nil
+}
+
+func serve(ctx context.Context, l net.Listener, h http.Handler, logger *slog.Logger) {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		<-ctx.Done()
+		ending, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if server.Shutdown(ending) != nil {
+			server.Close()
+		}
+	}()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		logger.Error("the MCP server ended", "error", err)
+		return
+	}
+	<-stopped
+}

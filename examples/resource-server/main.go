@@ -1,0 +1,218 @@
+// Command resource-server is a protected MCP server alone, in front of any authorization server: a
+// notebook with four tools, or, with -upstream, any MCP server behind it as a reverse proxy.
+//
+//	go run ./resource-server -listen localhost:8080 -issuer https://login.example.com
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/go-mcpauth/sdk/examples/internal/notes"
+	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/prm"
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+type options struct {
+	listen, resource, jwksURL, upstream string
+	dpop, listing                       string
+	issuers                             []string
+	stateless, log                      bool
+}
+
+func main() {
+	opt, err := parse(os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		os.Exit(0)
+	}
+	if err == nil {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		err = run(ctx, opt, os.Stdout, os.Stderr)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "resource-server:", err)
+		var wrong usageError
+		if errors.As(err, &wrong) {
+			os.Exit(2)
+		}
+		os.Exit(1)
+	}
+}
+
+// A usageError is a mistake on the command line: exit status 2.
+type usageError struct{ error }
+
+func parse(args []string, out io.Writer) (options, error) {
+	opt := options{}
+	flags := flag.NewFlagSet("resource-server", flag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.StringVar(&opt.listen, "listen", "localhost:8080", "`host:port` to listen on; port 0 lets the system choose")
+	flags.StringVar(&opt.resource, "resource", "", "`URL` under which clients reach the server (default http://HOST:PORT/mcp of the listener)")
+	flags.Func("issuer", "`URL` of an authorization server, exactly as in the iss claim; repeatable", func(s string) error {
+		opt.issuers = append(opt.issuers, s)
+		return nil
+	})
+	flags.StringVar(&opt.jwksURL, "jwks-url", "", "`URL` of the keys of a single issuer (default: discovered)")
+	flags.StringVar(&opt.dpop, "dpop", "off", "DPoP `mode`: off, optional or required")
+	flags.BoolVar(&opt.stateless, "stateless", true, "no sessions (revision 2026-07-28); -stateless=false keeps sessions")
+	flags.StringVar(&opt.listing, "listing", "obtainable", "what lists show: obtainable, allowed or all")
+	flags.StringVar(&opt.upstream, "upstream", "", "`URL` of an MCP server to protect as a reverse proxy, instead of offering tools")
+	flags.BoolVar(&opt.log, "log", false, "write audit events to standard error, as JSON lines")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return opt, err
+		}
+		return opt, usageError{err}
+	}
+	switch {
+	case flags.NArg() > 0:
+		return opt, usageError{fmt.Errorf("unexpected argument %q", flags.Arg(0))}
+	case len(opt.issuers) == 0:
+		return opt, usageError{errors.New("name the authorization server with -issuer")}
+	case opt.jwksURL != "" && len(opt.issuers) > 1:
+		return opt, usageError{errors.New("-jwks-url goes with a single -issuer")}
+	case opt.dpop == "optional" || opt.dpop == "required":
+		return opt, usageError{fmt.Errorf("-dpop %s: DPoP is not built yet; use -dpop off", opt.dpop)}
+	case opt.dpop != "off":
+		return opt, usageError{fmt.Errorf("-dpop %q: use off, optional or required", opt.dpop)}
+	}
+	if _, ok := listings[opt.listing]; !ok {
+		return opt, usageError{fmt.Errorf("-listing %q: use obtainable, allowed or all", opt.listing)}
+	}
+	return opt, nil
+}
+
+var listings = map[string]mcpauth.Listing{
+	"obtainable": mcpauth.ListObtainable, "allowed": mcpauth.ListAllowed, "all": mcpauth.ListAll,
+}
+
+// run serves until the context ends.
+func run(ctx context.Context, opt options, stdout, stderr io.Writer) error {
+	listener, err := net.Listen("tcp", opt.listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	if opt.resource == "" {
+		opt.resource = "http://" + listener.Addr().String() + "/mcp"
+	}
+	auth, err := mcpauth.New(config(opt, stderr))
+	if err != nil {
+		return usageError{err}
+	}
+	handler, err := handler(auth, opt)
+	if err != nil {
+		return usageError{err}
+	}
+	mux := http.NewServeMux()
+	auth.Mount(mux, handler)
+
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		<-ctx.Done()
+		ending, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if server.Shutdown(ending) != nil {
+			server.Close() // streams stay open for as long as their clients like
+		}
+	}()
+	fmt.Fprintf(stdout, "listening on http://%s\n", listener.Addr())
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func config(opt options, stderr io.Writer) mcpauth.Config {
+	cfg := mcpauth.Config{
+		Resource: opt.resource,
+		Listing:  listings[opt.listing],
+		Metadata: &prm.Metadata{
+			ResourceName:    "Example notebook",
+			ScopesSupported: []string{notes.ScopeRead, notes.ScopeWrite},
+		},
+		Logger: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+	for _, issuer := range opt.issuers {
+		cfg.Issuers = append(cfg.Issuers, mcpauth.Issuer{
+			URL: issuer, JWKSURI: opt.jwksURL, TokenTypes: []string{"at+jwt", "JWT"},
+			Grants: scopes.Mapper{RoleClaims: []string{"/roles"}},
+		})
+	}
+	if opt.upstream != "" {
+		cfg.Unlisted = scopes.Authenticated()
+		cfg.Metadata = &prm.Metadata{ResourceName: "Protected MCP server"}
+	}
+	if opt.log {
+		cfg.Logger = slog.New(slog.NewJSONHandler(stderr, nil))
+		cfg.OnDecision = auditor(stderr)
+	}
+	return cfg
+}
+
+func handler(auth *mcpauth.Middleware, opt options) (http.Handler, error) {
+	if opt.upstream == "" {
+		server := notes.NewServer(auth)
+		return mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
+			&mcp.StreamableHTTPOptions{Stateless: opt.stateless}), nil
+	}
+	upstream, err := url.Parse(opt.upstream)
+	if err != nil || upstream.Host == "" || upstream.Scheme != "http" && upstream.Scheme != "https" {
+		return nil, fmt.Errorf("-upstream %q: write an http or https URL", opt.upstream)
+	}
+	auth.RequireMethod("*", scopes.Authenticated())
+	return &httputil.ReverseProxy{
+		FlushInterval: -1, // streams are passed on event by event
+		Rewrite: func(r *httputil.ProxyRequest) {
+			out := *upstream
+			out.RawQuery = r.In.URL.RawQuery
+			r.Out.URL, r.Out.Host = &out, out.Host
+			r.Out.Header.Del("Origin") // judged already; the upstream knows other names
+		},
+		ModifyResponse: func(r *http.Response) error {
+			for name := range r.Header {
+				if len(name) > len(corsPrefix) && name[:len(corsPrefix)] == corsPrefix {
+					r.Header.Del(name) // browsers refuse an answer that holds them twice
+				}
+			}
+			return nil
+		},
+	}, nil
+}
+
+const corsPrefix = "Access-Control-"
+
+// auditor writes each decision as a line of JSON.
+func auditor(w io.Writer) func(context.Context, mcpauth.Decision) {
+	var mu sync.Mutex
+	out := json.NewEncoder(w)
+	return func(_ context.Context, d mcpauth.Decision) {
+		mu.Lock()
+		defer mu.Unlock()
+		_ = out.Encode(map[string]any{
+			"event": "decision", "time": d.Time.UTC().Format(time.RFC3339Nano), "allowed": d.Allowed, "reason": d.Reason,
+			"status": d.Status, "method": d.Operation.Method, "name": d.Operation.Name, "rule": d.Rule,
+			"needed": d.Needed, "granted": d.Granted, "principal": d.Principal.ID(), "issuer": d.Principal.Issuer(),
+			"subject": d.Principal.Subject(), "client": d.Principal.ClientID(), "request_id": d.RequestID, "trace_id": d.TraceID,
+			"expected": d.Expected, "got": d.Got, "cure": d.Cure,
+		})
+	}
+}

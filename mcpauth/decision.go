@@ -32,6 +32,7 @@ const (
 	ListAll
 )
 
+// String is the name as the command line of the examples writes it.
 func (l Listing) String() string {
 	switch l {
 	case ListObtainable:
@@ -65,7 +66,7 @@ type verdict struct {
 
 // judge asks the rules. It is the one function behind calls, lists, the second guard and Check.
 func (m *Middleware) judge(p *Principal, op Operation) verdict {
-	if p == nil {
+	if p.ID() == "" { // nil, or the zero Principal: nobody
 		return verdict{reason: ReasonNoPrincipal}
 	}
 	rule, reason := m.rules.load().find(op)
@@ -85,11 +86,11 @@ func (m *Middleware) judge(p *Principal, op Operation) verdict {
 // neither logs nor reports. Wrap, Protect and the tests of a rule table use this decision; it needs
 // no server.
 //
-// A nil Principal gets status 401. An Error with status 403 and Code insufficient_scope names the
+// A nil or zero Principal gets status 401. An Error with status 403 and Code insufficient_scope names the
 // scopes that would help; one without a Code cannot be cured by another token, and its Reason tells
 // an operation without a rule (which the middleware answers as unknown) from a missing role.
 func (m *Middleware) Check(ctx context.Context, c *Call) error {
-	if c == nil || c.Principal == nil {
+	if c == nil || c.Principal.ID() == "" {
 		return &Error{Status: http.StatusUnauthorized, Code: codeInvalidToken, Scopes: slices.Clone(m.base), Reason: ReasonNoPrincipal}
 	}
 	if err := m.refusal(c.Principal, m.judge(c.Principal, c.Operation), c.Operation); err != nil {

@@ -28,7 +28,7 @@ func (op Operation) String() string {
 
 // A Call is an operation that waits for a decision, with what a [Policy] may look at besides.
 type Call struct {
-	Principal *Principal
+	Principal *Principal // who asks; never nil in a Policy
 	Operation
 	Arguments  json.RawMessage // of tools/call and prompts/get, as sent; must not be changed
 	Header     http.Header     // of the HTTP request, without credentials; nil without HTTP

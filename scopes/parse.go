@@ -14,6 +14,7 @@ type SyntaxError struct {
 	Msg    string // what was expected and what came
 }
 
+// Error says where and what.
 func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("scopes: rule text, column %d: %s", e.Offset+1, e.Msg)
 }

@@ -1,0 +1,53 @@
+// Package mcpauth turns an MCP server into an OAuth 2.1 protected resource, as the authorization part
+// of the Model Context Protocol asks for.
+//
+// Most servers need this much:
+//
+//	auth, err := mcpauth.New(mcpauth.Config{
+//		Resource: "https://mcp.example.com/mcp",
+//		Issuers:  []mcpauth.Issuer{{URL: "https://login.example.com"}},
+//	})
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	server := mcp.NewServer(&mcp.Implementation{Name: "files", Version: "1.0.0"}, nil)
+//	mcpauth.AddTool(auth, server, &mcp.Tool{Name: "read_file"}, readFile, scopes.All("files:read"))
+//	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil)
+//	mux := http.NewServeMux()
+//	auth.Mount(mux, handler)
+//
+// A server that has its tools already keeps its mcp.AddTool lines and adds three calls:
+// [Middleware.Protect], [Middleware.RequireTools] and [Middleware.Wrap]. Tools learn who is calling
+// from [FromContext].
+//
+// # What a request goes through
+//
+// Host and Origin; credentials (exactly one); the token's form, issuer, signature and claims; the body,
+// read strictly; the rule of each operation in it; the [Policy]. A refusal at any step is answered
+// before the handler behind has seen a byte, and so with a real status: 401 with a challenge for a
+// token that is missing or bad, 403 with insufficient_scope where more scopes would help, a bare 403
+// where no token would, 503 where nobody can tell at the moment. Then the SDK parses the body itself,
+// and a second guard judges what it found ([Middleware.Protect]).
+//
+// # Rules
+//
+// A rule stands beside the tool, prompt or resource that it is for; package scopes has the vocabulary.
+// What has no rule is denied and answered as if it did not exist. One table serves calls, lists and
+// [Middleware.Check], so that a list shows exactly what can be called, or stepped up to.
+//
+// # Things that go wrong
+//
+// A handler whose server was never given to Protect answers 503, with a log line that says so. So does
+// every token while keys cannot be had: a 401 would make clients throw good tokens away.
+//
+// Set Config.Logger. Every refusal is one line with a stable [Reason], what was expected, what came,
+// and what cures it on which side. Clients are told none of it. Most lines of a first day are about the
+// audience: the authorization server must put Resource, byte for byte, into aud.
+//
+// Context values of a stateful session are those of the request that opened it. Behind Protect,
+// FromContext returns the caller of the present request all the same; values of other middleware do
+// not follow.
+//
+// Behind a reverse proxy, Resource is the public URL. Nothing is derived from Host or X-Forwarded
+// headers.
+package mcpauth

@@ -38,7 +38,7 @@ type Call struct {
 // A Decision is what was decided about one operation, or about one request that was refused before
 // any operation in it was looked at. It holds no credentials and no argument.
 type Decision struct {
-	Time      time.Time
+	Time      time.Time // by Config.Now
 	Allowed   bool
 	Status    int        // HTTP status of a refusal; zero when allowed
 	Reason    Reason     // never empty

@@ -30,10 +30,9 @@ import (
 	"github.com/go-mcpauth/sdk/scopes"
 )
 
-const (
-	benchIssuer = "https://as.example.com"
-	metadataURL = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
-)
+const benchIssuer = "https://as.example.com"
+
+var baseScopes = []string{"notes:read"} // in the challenges of both sides
 
 var benchAlgorithms = []string{"ES256", "RS256", "EdDSA"}
 
@@ -77,7 +76,7 @@ func newBench(tb testing.TB) *bench {
 	require.NoError(tb, err)
 	bn := &bench{keys: map[string]crypto.Signer{"ES256": es, "RS256": rs, "EdDSA": ed}}
 	bn.auth, err = mcpauth.New(mcpauth.Config{
-		Resource: testResource, Now: func() time.Time { return epoch }, HTTPClient: &http.Client{Transport: bn},
+		Resource: testResource, BaseScopes: baseScopes, Now: func() time.Time { return epoch }, HTTPClient: &http.Client{Transport: bn},
 		Issuers: []mcpauth.Issuer{{URL: benchIssuer, JWKSURI: benchIssuer + "/jwks", Grants: scopes.Mapper{RoleClaims: []string{"/roles"}}}},
 	})
 	require.NoError(tb, err)
@@ -147,6 +146,8 @@ type driver struct {
 func newDriver(handler http.Handler, method, body string, tokens []string, want int) *driver {
 	d := &driver{handler: handler, tokens: tokens, body: body, want: want, header: make(http.Header)}
 	d.request = httptest.NewRequest(method, testResource, nil)
+	// As from a connection: deadlines are set for its body.
+	d.request = d.request.WithContext(context.WithValue(context.Background(), http.ServerContextKey, new(http.Server)))
 	d.request.Header = http.Header{
 		"Accept": {"application/json, text/event-stream"}, "Accept-Encoding": {"gzip"}, "User-Agent": {"Go-http-client/1.1"},
 		"Mcp-Protocol-Version": {"2025-11-25"},
@@ -307,7 +308,7 @@ func BenchmarkWrap(b *testing.B) {
 	// The SDK's own 401 for a request without credentials; the target is 0.1.
 	refuse := sdkauth.RequireBearerToken(func(context.Context, string, *http.Request) (*sdkauth.TokenInfo, error) {
 		panic("there is no token to verify")
-	}, &sdkauth.RequireBearerTokenOptions{ResourceMetadataURL: metadataURL})(bare)
+	}, &sdkauth.RequireBearerTokenOptions{ResourceMetadataURL: testPRM, Scopes: baseScopes})(bare)
 	b.Run("denied-no-token", func(b *testing.B) {
 		ours := newDriver(h, http.MethodGet, "", nil, http.StatusUnauthorized).send
 		loop(b, ours)

@@ -23,12 +23,14 @@ const (
 // is read: what other media types and encodings hold, other parsers would read otherwise.
 func (m *Middleware) readBody(w http.ResponseWriter, r *http.Request) ([]byte, answer, explanation) {
 	if !isJSON(r.Header) {
+		limitUnread(w, r)
 		return nil, answer{status: http.StatusUnsupportedMediaType}, explanation{reason: ReasonContentType,
 			expected: "application/json without Content-Encoding", got: loggable(r.Header.Get("Content-Type"))}
 	}
 	tooLarge := answer{status: http.StatusRequestEntityTooLarge}
 	whyTooLarge := explanation{reason: ReasonBodyTooLarge, expected: "at most Config.MaxBodyBytes", got: "more"}
 	if r.ContentLength > m.maxBody {
+		limitUnread(w, r)
 		w.Header().Set("Connection", "close")
 		return nil, tooLarge, whyTooLarge
 	}
@@ -39,6 +41,7 @@ func (m *Middleware) readBody(w http.ResponseWriter, r *http.Request) ([]byte, a
 	}
 	buf := bytes.NewBuffer(make([]byte, 0, size))
 	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, m.maxBody)); err != nil {
+		limitUnread(w, r)
 		var limit *http.MaxBytesError
 		if errors.As(err, &limit) {
 			return nil, tooLarge, whyTooLarge
@@ -67,22 +70,36 @@ func isJSON(h http.Header) bool {
 
 // peekRequestID finds the id to put into a refusal. It looks at no more than 64 KiB of a JSON body
 // whose length is declared, and waits for it no longer than two seconds: whoever has no good token
-// gets no more work out of the server than that.
+// gets no more work out of the server than that. A client that asks first, by way of Expect, is not
+// told to send a body for the sake of its id (RFC 9110, Section 10.1.1).
 func peekRequestID(w http.ResponseWriter, r *http.Request) json.RawMessage {
-	if r.Method != http.MethodPost || r.ContentLength <= 0 || r.ContentLength > peekBytes || !isJSON(r.Header) {
+	if !limitUnread(w, r) || r.Method != http.MethodPost || r.ContentLength <= 0 || r.ContentLength > peekBytes ||
+		len(r.Header["Expect"]) > 0 || !isJSON(r.Header) {
 		return nil
 	}
-	conn := http.NewResponseController(w)
-	// Where the deadline cannot be set, waiting would be unbounded: then there is no id.
-	if err := conn.SetReadDeadline(time.Now().Add(peekDeadline)); err != nil && !isBuffered(r) {
-		return nil
-	}
-	defer func() { _ = conn.SetReadDeadline(time.Time{}) }()
 	body := make([]byte, r.ContentLength)
 	if _, err := io.ReadFull(r.Body, body); err != nil {
 		return nil
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return envelope.RequestID(body)
+}
+
+// limitUnread bounds the wait for the rest of a body before a refusal. net/http reads on for up to
+// 256 KiB before it sends an answer, and again before it lets go of the connection, for as long as
+// the client cares to take. The deadline ends with the request. It reports whether a read of the body
+// will end: where no deadline can be set, the connection is closed instead.
+func limitUnread(w http.ResponseWriter, r *http.Request) bool {
+	if r.Body == nil || r.Body == http.NoBody || isBuffered(r) {
+		return true
+	}
+	if http.NewResponseController(w).SetReadDeadline(time.Now().Add(peekDeadline)) == nil {
+		return true
+	}
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
+	return false
 }
 
 // isBuffered reports whether the body comes from memory, as in tests with httptest.NewRequest.

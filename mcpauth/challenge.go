@@ -159,11 +159,11 @@ func (a *answer) write(w http.ResponseWriter, r *http.Request, id json.RawMessag
 		h.Set("Retry-After", strconv.FormatInt(int64((a.retryAfter+time.Second-1)/time.Second), 10))
 	}
 	if id == nil || r.Method == http.MethodHead {
-		h["Content-Length"] = zeroLength
-		if a.status == http.StatusOK {
-			a.status = http.StatusBadRequest // a request without an id has no answer that could carry the error
+		status := a.status
+		if status == http.StatusOK {
+			status = http.StatusBadRequest // a request without an id has no answer that could carry the error
 		}
-		w.WriteHeader(a.status)
+		w.WriteHeader(status) // net/http adds the Content-Length
 		return
 	}
 	body := a.body(id)
@@ -174,9 +174,8 @@ func (a *answer) write(w http.ResponseWriter, r *http.Request, id json.RawMessag
 }
 
 var (
-	nosniff    = []string{"nosniff"}
-	noStore    = []string{"no-store"}
-	zeroLength = []string{"0"}
+	nosniff = []string{"nosniff"}
+	noStore = []string{"no-store"}
 )
 
 func (a *answer) body(id json.RawMessage) []byte {

@@ -116,10 +116,7 @@ func TestCH_CredentialForms(t *testing.T) {
 			// W9 repeats the challenge, with the request's id.
 			var body struct {
 				ID    int
-				Error struct {
-					Code int
-					Data struct{ Error, Scope, ResourceMetadata string }
-				}
+				Error struct{ Code int }
 			}
 			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &body))
 			require.Equal(t, 7, body.ID)

@@ -171,10 +171,11 @@ type Middleware struct {
 	tokens   *jwt.Verifier
 	rules    table
 
-	plain    []string // the WWW-Authenticate lines of a 401 without credentials
-	report   reporter
-	guarded  guards
-	warnings []string
+	plain     []string // the WWW-Authenticate lines of a 401 without credentials
+	anonymous *refusal // of a request without credentials, made once: scanners send many
+	report    reporter
+	guarded   guards
+	warnings  []string
 }
 
 type issuer struct {
@@ -253,6 +254,7 @@ func New(cfg Config) (*Middleware, error) {
 		return nil, fmt.Errorf("mcpauth: %w", errors.Join(errs...))
 	}
 	m.plain = m.challenges("", "", m.base, m.issuers[0].mapping)
+	m.anonymous = &refusal{m.unauthorized(), explainCredentials(authheader.ErrNone)}
 	return m, nil
 }
 

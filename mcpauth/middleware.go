@@ -62,9 +62,8 @@ type protected struct {
 
 func (h *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m := h.m
-	req := &request{Context: r.Context(), m: m, http: r}
-	inner, ok := h.admit(w, r, req)
-	if !ok {
+	inner, req := h.admit(w, r)
+	if inner == nil {
 		return
 	}
 	if req.standalone && !m.keepStreams {
@@ -83,12 +82,13 @@ func (h *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 var errTokenEnded = errors.New("mcpauth: the access token of this stream has ended")
 
-// admit makes every check and answers the request when one fails. A panic in a check is a refusal.
-func (h *protected) admit(w http.ResponseWriter, r *http.Request, req *request) (inner *http.Request, ok bool) {
+// admit makes every check and answers the request when one fails: then inner is nil. A panic in a check
+// is a refusal. Nothing is allocated for a request without credentials.
+func (h *protected) admit(w http.ResponseWriter, r *http.Request) (inner *http.Request, req *request) {
 	m := h.m
 	defer func() {
 		if v := recover(); v != nil {
-			inner, ok = nil, false
+			inner, req = nil, nil
 			m.report.broken(m, r, fmt.Errorf("%v", v))
 			a := unavailable(0)
 			a.write(w, r, nil)
@@ -97,23 +97,26 @@ func (h *protected) admit(w http.ResponseWriter, r *http.Request, req *request) 
 	m.report.start(m)
 	m.origins.Expose(w.Header(), r)
 	if !h.browserAllowed(w, r) {
-		return nil, false
+		return nil, nil
 	}
 	if r.Method == http.MethodOptions {
+		limitUnread(w, r)
 		if cors.IsPreflight(r) {
 			m.origins.Preflight(w, r)
-			return nil, false
+			return nil, nil
 		}
 		w.Header().Set("Allow", allowedMethods)
 		w.WriteHeader(http.StatusNoContent)
-		return nil, false
+		return nil, nil
 	}
-	if a, why := m.identify(r, req); why.reason != "" {
-		m.refuseRequest(r, req, a, why)
-		a.write(w, r, peekRequestID(w, r))
-		return nil, false
+	p, refused := m.identify(r)
+	if p == nil {
+		m.refuseRequest(r, nil, refused.answer, refused.why)
+		refused.answer.write(w, r, peekRequestID(w, r))
+		return nil, nil
 	}
-	return h.admitOperations(w, r, req)
+	req = &request{Context: r.Context(), m: m, http: r, principal: p}
+	return h.admitOperations(w, r, req), req
 }
 
 const allowedMethods = "GET, POST, DELETE"
@@ -135,51 +138,58 @@ func (h *protected) browserAllowed(w http.ResponseWriter, r *http.Request) bool 
 	}
 	a := answer{status: http.StatusForbidden}
 	m.refuseRequest(r, nil, a, why)
+	limitUnread(w, r)
 	a.write(w, r, nil)
 	return false
 }
 
-// identify finds out who is calling.
-func (m *Middleware) identify(r *http.Request, req *request) (answer, explanation) {
+// identify finds out who is calling. Without a Principal, there is a refusal.
+func (m *Middleware) identify(r *http.Request) (*Principal, *refusal) {
 	creds, err := authheader.Parse(r.Header)
 	inQuery := r.URL.RawQuery != "" && authheader.QueryToken(r.URL.RawQuery)
 	switch {
-	case errors.Is(err, authheader.ErrNone) && inQuery:
-		return m.unauthorized(), explanation{reason: ReasonQueryToken, expected: "a token in the Authorization header",
-			got: "access_token in the query", cure: "tokens in URLs end up in logs; the client must send the header"}
-	case errors.Is(err, authheader.ErrNone):
-		return m.unauthorized(), explainCredentials(err)
+	case err == authheader.ErrNone && inQuery:
+		return nil, &refusal{m.unauthorized(), explanation{reason: ReasonQueryToken, expected: "a token in the Authorization header",
+			got: "access_token in the query", cure: "tokens in URLs end up in logs; the client must send the header"}}
+	case err == authheader.ErrNone:
+		return nil, m.anonymous
 	case errors.Is(err, authheader.ErrTooLong):
-		return m.invalidToken("The access token is too long"), explainCredentials(err)
+		return nil, &refusal{m.invalidToken("The access token is too long"), explainCredentials(err)}
 	case err != nil:
-		return m.invalidRequest("Exactly one credential is expected in the Authorization header"), explainCredentials(err)
+		return nil, &refusal{m.invalidRequest("Exactly one credential is expected in the Authorization header"), explainCredentials(err)}
 	case inQuery:
-		return m.invalidRequest("The request holds more than one credential"),
-			explanation{reason: ReasonMultipleCredentials, expected: "one credential", got: "one in the header and one in the query"}
+		return nil, &refusal{m.invalidRequest("The request holds more than one credential"),
+			explanation{reason: ReasonMultipleCredentials, expected: "one credential", got: "one in the header and one in the query"}}
 	case !creds.IsBearer():
-		return m.unauthorized(), explanation{reason: ReasonUnsupportedScheme, expected: "Bearer", got: loggable(creds.Scheme)}
+		return nil, &refusal{m.unauthorized(), explanation{reason: ReasonUnsupportedScheme, expected: "Bearer", got: schemeName(creds.Scheme)}}
 	}
-	return m.identifyToken(r.Context(), creds.Token, req)
+	return m.identifyToken(r.Context(), creds.Token)
 }
 
-func (m *Middleware) identifyToken(ctx context.Context, token string, req *request) (answer, explanation) {
+// A refusal is an answer and its reason. Several requests may share one.
+type refusal struct {
+	answer answer
+	why    explanation
+}
+
+func (m *Middleware) identifyToken(ctx context.Context, token string) (*Principal, *refusal) {
 	t, err := m.tokens.Verify(ctx, token)
 	if err != nil {
 		var refused *jwt.Error
 		if !errors.As(err, &refused) {
-			return m.invalidToken("The access token is not accepted"), explanation{reason: ReasonTokenMalformed, err: err}
+			return nil, &refusal{m.invalidToken("The access token is not accepted"), explanation{reason: ReasonTokenMalformed, err: err}}
 		}
 		why := explanation{reason: Reason(refused.Reason), expected: refused.Expected, got: refused.Got, cure: refused.Cure, err: refused.Err}
 		if refused.Unavailable {
-			return unavailable(refused.RetryAfter), why
+			return nil, &refusal{unavailable(refused.RetryAfter), why}
 		}
-		return m.invalidToken(refused.Description()), why
+		return nil, &refusal{m.invalidToken(refused.Description()), why}
 	}
 	if t.Bound {
 		// RFC 7800, Section 3.1; RFC 9449, Section 7.2: nothing here proves possession of the key yet.
-		return m.invalidToken("The access token is bound to a key"), explanation{reason: ReasonBoundToken,
+		return nil, &refusal{m.invalidToken("The access token is bound to a key"), explanation{reason: ReasonBoundToken,
 			expected: "a token without cnf", got: "a token that is bound to a key of its client",
-			cure: "have the authorization server issue plain bearer tokens for this resource"}
+			cure: "have the authorization server issue plain bearer tokens for this resource"}}
 	}
 	in := m.issuers[t.Issuer]
 	user := t.Subject
@@ -194,22 +204,21 @@ func (m *Middleware) identifyToken(ctx context.Context, token string, req *reque
 	if m.revoked != nil {
 		gone, err := m.revoked(ctx, p)
 		if err != nil {
-			return unavailable(0), explanation{reason: ReasonUnavailable, expected: "an answer from Config.Revoked", got: "an error", err: err}
+			return nil, &refusal{unavailable(0), explanation{reason: ReasonUnavailable, expected: "an answer from Config.Revoked", got: "an error", err: err}}
 		}
 		if gone {
-			return m.invalidToken("The access token was revoked"), explanation{reason: ReasonRevoked, expected: "a token that is not revoked", got: "a revoked one"}
+			return nil, &refusal{m.invalidToken("The access token was revoked"), explanation{reason: ReasonRevoked, expected: "a token that is not revoked", got: "a revoked one"}}
 		}
 	}
-	req.principal = p
-	return answer{}, explanation{}
+	return p, nil
 }
 
-// admitOperations decides what the request asks for.
-func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req *request) (*http.Request, bool) {
+// admitOperations decides what the request asks for, and returns nil when it has answered.
+func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req *request) *http.Request {
 	m := h.m
-	stop := func(a answer, id json.RawMessage) (*http.Request, bool) {
+	stop := func(a answer, id json.RawMessage) *http.Request {
 		a.write(w, r, id)
-		return nil, false
+		return nil
 	}
 	for _, name := range singleHeaders {
 		if len(r.Header[name]) > 1 {
@@ -244,6 +253,7 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 	case http.MethodGet, http.MethodDelete:
 		ops = []pending{{op: Operation{Method: r.Method}}}
 	default:
+		limitUnread(w, r)
 		a := answer{status: http.StatusMethodNotAllowed, allow: allowedMethods}
 		m.refuseRequest(r, req, a, explanation{reason: ReasonMethod, expected: allowedMethods, got: loggable(r.Method)})
 		return stop(a, nil)
@@ -260,7 +270,7 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 		return stop(a, ops[0].id)
 	}
 	req.describe(r, ops)
-	return req.inner(r, header, body), true
+	return req.inner(r, header, body)
 }
 
 // singleHeaders select what the SDK does with a request. It reads the first of several fields; a proxy

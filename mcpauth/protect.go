@@ -152,6 +152,9 @@ func (g *guard) handle(ctx context.Context, next mcp.MethodHandler, method strin
 		}
 	}
 	ctx = NewContext(ctx, caller.principal)
+	if !local {
+		ctx = withTokenInfo(ctx, extra.TokenInfo)
+	}
 	res, err := next(ctx, method, req)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,8 @@
 package mcpauth
 
 import (
+	"strings"
+
 	"github.com/go-mcpauth/sdk/internal/authheader"
 	"github.com/go-mcpauth/sdk/internal/envelope"
 	"github.com/go-mcpauth/sdk/internal/jwt"
@@ -104,4 +106,15 @@ func explainCredentials(err error) explanation {
 func explainBody(err *envelope.Error) explanation {
 	return explanation{reason: Reason(err.Reason), expected: "a body that every parser reads alike", got: err.Error(),
 		cure: "send one JSON-RPC message, each member once and spelled as the specification does"}
+}
+
+// schemeName names an authentication scheme for the log, if it is one: a client that leaves the scheme
+// out sends a secret in its place.
+func schemeName(s string) string {
+	for _, known := range [...]string{"Basic", "Digest", "DPoP", "GNAP", "Negotiate", "Token"} {
+		if strings.EqualFold(s, known) {
+			return known
+		}
+	}
+	return "something else"
 }

@@ -135,8 +135,9 @@ type index struct {
 	prefixes  [targets]prefixes
 	templates []template
 	unlisted  scopes.Rule
-	everyone  scopes.Rule         // the rule of an open method that was not tightened
-	known     map[string]struct{} // every scope that some rule names
+	everyone  scopes.Rule            // the rule of an open method that was not tightened
+	spelled   map[string]scopes.Rule // exact resource rules by the other spellings of their URIs
+	known     map[string]struct{}    // every scope that some rule names
 }
 
 type template struct {
@@ -149,6 +150,22 @@ type template struct {
 type prefixes struct {
 	lengths []int // longest first
 	rules   map[string]scopes.Rule
+}
+
+func (p *prefixes) add(prefix string, r scopes.Rule) {
+	if _, ok := p.rules[prefix]; ok {
+		r = both(p.rules[prefix], r)
+	}
+	p.rules[prefix] = r
+	p.lengths = append(p.lengths, len(prefix))
+}
+
+// both is the rule of two names that mean the same; a zero old rule stands for none.
+func both(old, r scopes.Rule) scopes.Rule {
+	if old.IsZero() {
+		return r
+	}
+	return scopes.And(old, r)
 }
 
 func (p *prefixes) find(name string) (scopes.Rule, bool) {
@@ -177,7 +194,7 @@ func (t *table) load() *index {
 }
 
 func (t *table) build() *index {
-	x := &index{known: make(map[string]struct{}), everyone: scopes.Authenticated()}
+	x := &index{known: make(map[string]struct{}), spelled: make(map[string]scopes.Rule), everyone: scopes.Authenticated()}
 	if len(t.base) > 0 {
 		x.everyone = scopes.And(scopes.Authenticated(), scopes.All(t.base...))
 	}
@@ -207,10 +224,20 @@ func (t *table) build() *index {
 				x.exact[kind][name] = rule
 				x.templates = append(x.templates, template{name, uritemplate.MustNew(name), rule})
 			case isPrefix:
-				p.rules[prefix] = rule
-				p.lengths = append(p.lengths, len(prefix))
+				p.add(prefix, rule)
+				if target(kind) == resourceTarget {
+					for _, spelling := range spellings(prefix) {
+						p.add(spelling, rule)
+					}
+				}
 			default:
 				x.exact[kind][name] = rule
+				if target(kind) == resourceTarget {
+					for _, spelling := range spellings(name) {
+						x.spelled[spelling] = both(x.spelled[spelling], rule)
+					}
+					x.spelled[name] = both(x.spelled[name], rule)
+				}
 			}
 		}
 		slices.Sort(p.lengths)
@@ -240,22 +267,7 @@ func (x *index) find(op Operation) (rule scopes.Rule, reason Reason) {
 		return r, ""
 	}
 	if kind == resourceTarget {
-		// A pattern names a place in a hierarchy, and dot segments lead out of it (RFC 3986,
-		// Section 5.2.4). Not even Unlisted may judge such a name.
-		if hasDotSegments(op.Name) {
-			return scopes.Rule{}, ReasonUnsafeURI
-		}
-		// Which of several matching templates the handler would choose is its own business, so all
-		// of their rules must be met.
-		var matched []scopes.Rule
-		for _, t := range x.templates {
-			if t.Regexp().MatchString(op.Name) {
-				matched = append(matched, t.rule)
-			}
-		}
-		if len(matched) > 0 {
-			return scopes.And(matched...), ""
-		}
+		return x.findResource(op.Name)
 	}
 	if r, ok := x.prefixes[kind].find(op.Name); ok {
 		return r, ""
@@ -266,6 +278,48 @@ func (x *index) find(op Operation) (rule scopes.Rule, reason Reason) {
 	return x.unlisted, ""
 }
 
+// findResource is find for the URI of a resource that has no exact rule.
+func (x *index) findResource(uri string) (scopes.Rule, Reason) {
+	// A pattern names a place in a hierarchy, and dot segments lead out of it (RFC 3986,
+	// Section 5.2.4). Not even Unlisted may judge such a name.
+	if hasDotSegments(uri) {
+		return scopes.Rule{}, ReasonUnsafeURI
+	}
+	rule, found := x.patterns(uri)
+	if !found {
+		if x.unlisted.IsZero() {
+			return scopes.Rule{}, ReasonNoRule
+		}
+		rule = x.unlisted
+	}
+	// A handler may treat another spelling of a URI as the same, so the rules of all that it could
+	// mean must be met (RFC 3986, Section 6.2.2).
+	for _, spelling := range spellings(uri) {
+		if r, ok := x.spelled[spelling]; ok {
+			rule = scopes.And(rule, r)
+		}
+		if r, ok := x.patterns(spelling); ok {
+			rule = scopes.And(rule, r)
+		}
+	}
+	return rule, ""
+}
+
+// patterns is the rule of the templates that match a URI, or else of its longest prefix. Which of
+// several matching templates the handler would choose is its own business, so all must be met.
+func (x *index) patterns(uri string) (scopes.Rule, bool) {
+	var matched []scopes.Rule
+	for _, t := range x.templates {
+		if t.Regexp().MatchString(uri) {
+			matched = append(matched, t.rule)
+		}
+	}
+	if len(matched) > 0 {
+		return scopes.And(matched...), true
+	}
+	return x.prefixes[resourceTarget].find(uri)
+}
+
 // matchesTemplate reports whether a declared name is a template that covers uri.
 func matchesTemplate(name, uri string) bool {
 	if !strings.Contains(name, "{") {
@@ -274,36 +328,3 @@ func matchesTemplate(name, uri string) bool {
 	t, err := uritemplate.New(name)
 	return err == nil && t.Regexp().MatchString(uri)
 }
-
-// hasDotSegments reports whether a URI holds a "." or ".." segment, plain or percent-encoded any
-// number of times, with a slash or a backslash between segments: readers differ in what they undo.
-func hasDotSegments(uri string) bool {
-	for range 4 {
-		for segment := range strings.FieldsFuncSeq(uri, func(r rune) bool {
-			return strings.ContainsRune(`/\?#:;`, r)
-		}) {
-			if segment == "." || segment == ".." {
-				return true
-			}
-		}
-		next := unescapePath(uri)
-		if next == uri {
-			return false
-		}
-		uri = next
-	}
-	return true // still escaped after four rounds: nobody writes that by chance
-}
-
-// unescapePath undoes the percent-encoding of the characters that make up dot segments, and of the
-// percent sign itself.
-func unescapePath(s string) string {
-	if !strings.Contains(s, "%") {
-		return s
-	}
-	return unescaper.Replace(s)
-}
-
-var unescaper = strings.NewReplacer(
-	"%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", `\`, "%5C", `\`, "%25", "%",
-)

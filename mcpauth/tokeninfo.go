@@ -41,6 +41,15 @@ func requestOf(info *auth.TokenInfo) *request {
 // is nil where that does not work; then [viaRequireBearerToken] does.
 var sdkKey = learnKey()
 
+// withTokenInfo makes auth.TokenInfoFromContext tell of this request. In a session of the SDK, the
+// context of a tool derives from the request that opened the session.
+func withTokenInfo(ctx context.Context, info *auth.TokenInfo) context.Context {
+	if sdkKey == nil || auth.TokenInfoFromContext(ctx) == info {
+		return ctx
+	}
+	return context.WithValue(ctx, sdkKey, info)
+}
+
 func learnKey() any {
 	watch := &keyWatcher{Context: context.Background()}
 	auth.TokenInfoFromContext(watch)

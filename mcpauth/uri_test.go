@@ -1,0 +1,69 @@
+package mcpauth_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+// callerOf returns the Principal that a token makes.
+func callerOf(t *testing.T, auth *mcpauth.Middleware, token string) (p *mcpauth.Principal) {
+	t.Helper()
+	serve(auth.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		p, _ = mcpauth.FromContext(r.Context())
+	})), post(rpc("ping", nil), token))
+	require.NotNil(t, p)
+	return p
+}
+
+func TestAUTHZ03_OtherSpellingsOfAURI(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, func(c *mcpauth.Config) { c.Unlisted = scopes.Authenticated() })
+	auth.RequireResource("file:///secret/*", scopes.All("secret"))
+	auth.RequireResource("file:///deep/{name}", scopes.All("deep"))
+	auth.RequireResource("notes://One/exact", scopes.All("one"))
+	auth.RequireResource("notes://pub%20lic/*", scopes.Authenticated())
+	caller := callerOf(t, auth, is.scoped(t, ""))
+
+	for _, tt := range []struct {
+		name, uri string
+		want      mcpauth.Reason // empty: allowed
+	}{
+		{"no rule but Unlisted", "file:///open/x", ""},
+		{"the prefix as declared", "file:///secret/x", mcpauth.ReasonInsufficientScope},
+		{"an unreserved character encoded", "file:///%73ecret/x", mcpauth.ReasonInsufficientScope},
+		{"encoded twice", "file:///%2573ecret/x", mcpauth.ReasonInsufficientScope},
+		{"the slash encoded", "file:///secret%2Fx", mcpauth.ReasonInsufficientScope},
+		{"the scheme in capitals", "FILE:///secret/x", mcpauth.ReasonInsufficientScope},
+		{"a doubled slash", "file:////secret//x", mcpauth.ReasonInsufficientScope},
+		{"the template as declared", "file:///deep/x", mcpauth.ReasonInsufficientScope},
+		{"the template, encoded, with a space", "file:///%64eep/a%20b", mcpauth.ReasonInsufficientScope},
+		{"the host of an exact rule in another case", "NOTES://one/exact", mcpauth.ReasonInsufficientScope},
+		{"an exact rule, encoded", "notes://One/e%78act", mcpauth.ReasonInsufficientScope},
+		{"a prefix that was declared encoded", "notes://pub%20lic/1", ""},
+		{"dot segments", "file:///open/../secret/x", mcpauth.ReasonUnsafeURI},
+		{"dot segments, encoded", "file:///open/%2e%2E/secret/x", mcpauth.ReasonUnsafeURI},
+		{"dot segments, encoded twice", "file:///open/%252e%252e%252fsecret/x", mcpauth.ReasonUnsafeURI},
+		{"dot segments behind a backslash", `file:///open\..\secret`, mcpauth.ReasonUnsafeURI},
+		{"one dot", "file:///open/./x", mcpauth.ReasonUnsafeURI},
+		{"dots in a name are none", "file:///open/a..b/...", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := auth.Check(context.Background(), &mcpauth.Call{
+				Principal: caller, Operation: mcpauth.Operation{Method: "resources/read", Name: tt.uri},
+			})
+			if tt.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			var refused *mcpauth.Error
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, tt.want, refused.Reason)
+		})
+	}
+}

@@ -105,6 +105,20 @@ func TestAS42_DecisionNeedsAFormTokenOfThisLoginAndRequest(t *testing.T) {
 			require.Nil(t, got.Location)
 		})
 	}
+	t.Run("AS-42 refused with the token of an earlier login in the same browser, for the same request", func(t *testing.T) {
+		b, p := e.consentPage(id, "dev")
+		old := decisionForm(t, p)
+		for _, f := range p.Forms {
+			if f.Action == "/signout" {
+				out, err := b.Submit(t.Context(), p, f, nil)
+				require.NoError(t, err)
+				b.signIn(e, b.open(e, out.Location.String()), "ada")
+			}
+		}
+		got, err := b.Submit(t.Context(), p, old, approve)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusForbidden, got.Status)
+	})
 	t.Run("AS-42 GET decides nothing", func(t *testing.T) {
 		got := b.open(e, p.URL.String()+"?decision=approve&scope=notes:read&csrf="+url.QueryEscape(csrfOf(p)))
 		require.Equal(t, http.StatusOK, got.Status)

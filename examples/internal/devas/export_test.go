@@ -13,6 +13,9 @@ func (s *Server) SetRedirectURIs(id string, uris ...string) {
 	s.store.clients[id].client.RedirectURIs = uris
 }
 
+// AfterRead widens the gap between reading and writing a grant. Call it before the first request.
+func (s *Server) AfterRead(f func()) { s.store.afterRead = f }
+
 // Unregister forgets a client.
 func (s *Server) Unregister(id string) { _ = s.store.DeleteClient(context.Background(), id) }
 

@@ -34,6 +34,9 @@ type store struct {
 	now    func() time.Time
 	scopes string // every scope of the server
 
+	// afterRead, if set, runs after a grant was looked up by code or refresh token: tests widen the gap between the library's check and write with it.
+	afterRead func()
+
 	mu       sync.Mutex
 	seq      uint64 // order of arrival, for eviction
 	clients  map[string]*clientRecord
@@ -288,6 +291,9 @@ func (s *store) Grant(_ context.Context, id string) (*goidc.Grant, error) {
 
 // GrantByAuthCode returns the grant that a code belongs to, also after the code was used: the library then revokes the grant (RFC 6749, Section 4.1.2).
 func (s *store) GrantByAuthCode(_ context.Context, code string) (*goidc.Grant, error) {
+	if s.afterRead != nil {
+		defer s.afterRead() // after the unlocking, which is deferred later
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g, err := s.copyOf(s.codes[code])
@@ -303,6 +309,9 @@ func (s *store) GrantByAuthCode(_ context.Context, code string) (*goidc.Grant, e
 // GrantByRefreshToken returns the grant of a current refresh token. At the token endpoint a spent one ends the whole grant: somebody holds a copy
 // (RFC 9700, Section 4.14.2). The introspection endpoint never sees refresh tokens, so that none is taken for an access token.
 func (s *store) GrantByRefreshToken(ctx context.Context, token string) (*goidc.Grant, error) {
+	if s.afterRead != nil {
+		defer s.afterRead()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	endpoint := factsFrom(ctx).endpoint

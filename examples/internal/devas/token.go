@@ -14,7 +14,7 @@ import (
 	"github.com/luikyv/go-oidc/pkg/goidc"
 )
 
-// codeVerifier characters: RFC 7636, Section 4.1.
+// unreserved is what a code verifier consists of (RFC 7636, Section 4.1).
 const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 
 // serveToken is the token endpoint.

@@ -54,7 +54,16 @@ func TestAS20_CodeIsBoundAndUsedOnce(t *testing.T) {
 
 // The trap of the library: it reads a grant, checks it and writes it back, so without a lock parallel redemptions all succeed.
 func TestAS20_ParallelRedemptionGivesOneToken(t *testing.T) {
+	// Readers that could meet do meet: with the lock nobody comes and each goes on alone after a moment.
+	met := make(chan struct{})
 	e := start(t)
+	e.srv.AfterRead(func() {
+		select {
+		case met <- struct{}{}:
+		case <-met:
+		case <-time.After(10 * time.Millisecond):
+		}
+	})
 	id := e.newClient()
 	race := func(form url.Values) (won int) {
 		var mu sync.Mutex

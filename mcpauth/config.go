@@ -190,10 +190,7 @@ type issuer struct {
 // what to write instead. It does no I/O: metadata and keys are fetched when the first token comes, or
 // by [Middleware.Ready].
 func New(cfg Config) (*Middleware, error) {
-	var errs []error
-	refuse := func(field, format string, args ...any) {
-		errs = append(errs, fmt.Errorf(field+": "+format, args...))
-	}
+	var errs mistakes
 	m := &Middleware{
 		resource: cfg.Resource, base: slices.Clone(cfg.BaseScopes), realm: cfg.Realm, maxBody: cfg.MaxBodyBytes,
 		rootMetadata: cfg.RootMetadata, keepStreams: cfg.KeepStreams, conceal: cfg.Conceal, listing: cfg.Listing, stepUp: cfg.StepUp,
@@ -209,23 +206,23 @@ func New(cfg Config) (*Middleware, error) {
 		m.listing = ListAllowed
 	}
 	if cfg.Listing > ListAll {
-		refuse("Listing", "%d is no Listing", cfg.Listing)
+		errs.add("Listing", "%d is no Listing", cfg.Listing)
 	}
 	if cfg.StepUp > StepUpWithGranted {
-		refuse("StepUp", "%d is no StepUp", cfg.StepUp)
+		errs.add("StepUp", "%d is no StepUp", cfg.StepUp)
 	}
 	switch {
 	case m.maxBody == 0:
 		m.maxBody = defaultMaxBody
 	case m.maxBody < 0 || m.maxBody > maxMaxBody:
-		refuse("MaxBodyBytes", "%d is not between 1 and %d", m.maxBody, maxMaxBody)
+		errs.add("MaxBodyBytes", "%d is not between 1 and %d", m.maxBody, maxMaxBody)
 	}
 	if authheader.Description(cfg.Realm) != cfg.Realm {
-		refuse("Realm", "write at most 200 printable ASCII characters without quotes, backslashes and equals signs")
+		errs.add("Realm", "write at most 200 printable ASCII characters without quotes, backslashes and equals signs")
 	}
 	for _, s := range cfg.BaseScopes {
 		if !authheader.ValidScope(s) {
-			refuse("BaseScopes", "%q is no scope (RFC 6749, Section 3.3)", s)
+			errs.add("BaseScopes", "%q is no scope (RFC 6749, Section 3.3)", s)
 		}
 	}
 	m.base = dedupe(m.base)
@@ -233,22 +230,20 @@ func New(cfg Config) (*Middleware, error) {
 
 	warnings, err := prm.ValidateResource(cfg.Resource)
 	if err != nil {
-		refuse("Resource", "%w", err)
+		errs.add("Resource", "%w", err)
 	} else {
 		m.metadataURL, _ = prm.WellKnownURL(cfg.Resource)
 		m.path, _ = resourcePath(cfg.Resource)
 		if m.origins, err = cors.New(cors.Config{Resource: cfg.Resource, Origins: cfg.Origins}); err != nil {
-			refuse("Origins", "%w", err)
+			errs.add("Origins", "%w", err)
 		}
 	}
 	for _, w := range warnings {
 		m.warnings = append(m.warnings, "Resource: "+w)
 	}
-	errs = append(errs, m.addIssuers(cfg)...)
+	m.addIssuers(cfg, &errs)
 	if len(errs) == 0 {
-		if err := m.publish(cfg); err != nil {
-			errs = append(errs, err)
-		}
+		m.publish(cfg, &errs)
 	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("mcpauth: %w", errors.Join(errs...))
@@ -258,9 +253,17 @@ func New(cfg Config) (*Middleware, error) {
 	return m, nil
 }
 
-func (m *Middleware) addIssuers(cfg Config) (errs []error) {
+// mistakes collects what is wrong with a Config.
+type mistakes []error
+
+func (list *mistakes) add(field, format string, args ...any) {
+	*list = append(*list, fmt.Errorf(field+": "+format, args...))
+}
+
+func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 	if len(cfg.Issuers) == 0 {
-		return []error{errors.New("Issuers: name at least one authorization server, or nobody could ever get in")}
+		errs.add("Issuers", "name at least one authorization server, or nobody could ever get in")
+		return
 	}
 	client := fetch.New(fetch.Config{HTTPClient: cfg.HTTPClient})
 	verified := make([]jwt.Issuer, 0, len(cfg.Issuers))
@@ -268,17 +271,17 @@ func (m *Middleware) addIssuers(cfg Config) (errs []error) {
 		field := fmt.Sprintf("Issuers[%d].", i)
 		mapping, err := in.Grants.Compile()
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%sGrants: %w", field, err))
+			errs.add(field+"Grants", "%w", err)
 		}
 		uri := func(context.Context) (string, error) { return in.JWKSURI, nil }
 		var failing func()
 		if in.JWKSURI != "" {
 			if err := fetch.CheckURL(in.JWKSURI); err != nil {
-				errs = append(errs, fmt.Errorf("%sJWKSURI: %w", field, err))
+				errs.add(field+"JWKSURI", "%w", err)
 			}
 		} else if in.URL != "" {
 			if err := fetch.CheckURL(in.URL); err != nil {
-				errs = append(errs, fmt.Errorf("%sURL: %w; for an issuer that is no URL to ask, set JWKSURI", field, err))
+				errs.add(field+"URL", "%w; for an issuer that is no URL to ask, set JWKSURI", err)
 			}
 			source := discovery.New(discovery.Config{Issuer: in.URL, Fetch: client, Resource: cfg.Resource, Now: cfg.Now, Logger: m.log})
 			failing = source.Forget
@@ -312,19 +315,17 @@ func (m *Middleware) addIssuers(cfg Config) (errs []error) {
 	}
 	tokens, err := jwt.New(verified, cfg.Now)
 	if err != nil {
-		errs = append(errs, err)
+		*errs = append(*errs, err)
 	}
 	m.tokens = tokens
-	return errs
 }
 
 // publish makes the metadata document and its handler.
-func (m *Middleware) publish(cfg Config) error {
+func (m *Middleware) publish(cfg Config, errs *mistakes) {
 	doc := &prm.Metadata{}
 	if cfg.Metadata != nil {
 		*doc = *cfg.Metadata
 	}
-	var errs []error
 	for name, set := range map[string]bool{
 		"Resource":               doc.Resource != "" && doc.Resource != cfg.Resource,
 		"AuthorizationServers":   len(doc.AuthorizationServers) > 0,
@@ -333,11 +334,11 @@ func (m *Middleware) publish(cfg Config) error {
 		"TLSClientCertificateBoundAccessTokens":                        doc.TLSClientCertificateBoundAccessTokens,
 	} {
 		if set {
-			errs = append(errs, fmt.Errorf("Metadata.%s: leave it out; it follows from the rest of the Config, so that it always says what is enforced", name))
+			errs.add("Metadata."+name, "leave it out; it follows from the rest of the Config, so that it always says what is enforced")
 		}
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
+	if len(*errs) > 0 {
+		return
 	}
 	doc.Resource = cfg.Resource
 	doc.BearerMethodsSupported = []string{"header"}
@@ -353,11 +354,11 @@ func (m *Middleware) publish(cfg Config) error {
 	doc.ScopesSupported = dedupe(append(m.issuers[0].mapping.Challenge(m.base), doc.ScopesSupported...))
 	handler, err := prm.NewHandler(prm.Config{Resources: []*prm.Metadata{doc}, RootMetadata: cfg.RootMetadata})
 	if err != nil {
-		return fmt.Errorf("Metadata: %w", err)
+		errs.add("Metadata", "%w", err)
+		return
 	}
 	m.metadata, m.document = handler, doc
 	m.prefixed = strings.Join(m.issuers[0].mapping.Challenge(m.base), " ")
-	return nil
 }
 
 // Ready fetches metadata and keys of every issuer, where there are none yet, and returns what went

@@ -111,11 +111,11 @@ func (h *protected) admit(w http.ResponseWriter, r *http.Request) (inner *http.R
 	}
 	p, refused := m.identify(r)
 	if p == nil {
-		m.refuseRequest(r, nil, refused.answer, refused.why)
+		m.refuseRequest(r, nil, refused.answer.status, &refused.why)
 		refused.answer.write(w, r, peekRequestID(w, r))
 		return nil, nil
 	}
-	req = &request{Context: r.Context(), m: m, http: r, principal: p}
+	req = &request{Context: r.Context(), m: m, http: r, principal: p, hidesAddress: h.isSDK}
 	return h.admitOperations(w, r, req), req
 }
 
@@ -137,7 +137,7 @@ func (h *protected) browserAllowed(w http.ResponseWriter, r *http.Request) bool 
 		return true
 	}
 	a := answer{status: http.StatusForbidden}
-	m.refuseRequest(r, nil, a, why)
+	m.refuseRequest(r, nil, a.status, &why)
 	limitUnread(w, r)
 	a.write(w, r, nil)
 	return false
@@ -223,7 +223,7 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 	for _, name := range singleHeaders {
 		if len(r.Header[name]) > 1 {
 			a := answer{status: http.StatusBadRequest, rpc: &rpcError{Code: -32600, Message: "the header " + name + " is repeated"}}
-			m.refuseRequest(r, req, a, explanation{reason: ReasonRepeatedHeader, expected: "one field " + name, got: "several"})
+			m.refuseRequest(r, req, a.status, &explanation{reason: ReasonRepeatedHeader, expected: "one field " + name, got: "several"})
 			return stop(a, peekRequestID(w, r))
 		}
 	}
@@ -236,7 +236,7 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 		var a answer
 		var why explanation
 		if body, a, why = m.readBody(w, r); why.reason != "" {
-			m.refuseRequest(r, req, a, why)
+			m.refuseRequest(r, req, a.status, &why)
 			return stop(a, nil)
 		}
 		env, err := envelope.Read(body, envelope.Options{AllowBatch: revision < revision20250618})
@@ -246,7 +246,8 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 				bad = envelope.ErrSyntax
 			}
 			a := answer{status: http.StatusBadRequest, rpc: &rpcError{Code: bad.Code, Message: bad.Error()}}
-			m.refuseRequest(r, req, a, explainBody(bad))
+			why := explainBody(bad)
+			m.refuseRequest(r, req, a.status, &why)
 			return stop(a, envelope.RequestID(body))
 		}
 		ops = pendingOf(env)
@@ -255,7 +256,7 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 	default:
 		limitUnread(w, r)
 		a := answer{status: http.StatusMethodNotAllowed, allow: allowedMethods}
-		m.refuseRequest(r, req, a, explanation{reason: ReasonMethod, expected: allowedMethods, got: loggable(r.Method)})
+		m.refuseRequest(r, req, a.status, &explanation{reason: ReasonMethod, expected: allowedMethods, got: loggable(r.Method)})
 		return stop(a, nil)
 	}
 
@@ -265,7 +266,7 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 	}
 	if h.isSDK && !h.probe.passed(h, r, req) {
 		a := unavailable(0)
-		m.refuseRequest(r, req, a, explanation{reason: ReasonUnprotected, expected: "a server that was given to Protect", got: "another server",
+		m.refuseRequest(r, req, a.status, &explanation{reason: ReasonUnprotected, expected: "a server that was given to Protect", got: "another server",
 			cure: "call auth.Protect(server) for every server that getServer returns"})
 		return stop(a, ops[0].id)
 	}
@@ -276,6 +277,8 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 // singleHeaders select what the SDK does with a request. It reads the first of several fields; a proxy
 // in front may have read another.
 var singleHeaders = []string{"Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id"}
+
+const maxEchoedID = 256
 
 // A pending operation waits for its decision.
 type pending struct {
@@ -298,9 +301,10 @@ func pendingOf(env *envelope.Envelope) []pending {
 		}
 		out[i] = p
 	}
-	if env.Batch {
-		for i := range out {
-			out[i].id = nil // the refusal of a batch is about no single message
+	for i := range out {
+		// The refusal of a batch is about no single message, and nobody needs an endless id echoed.
+		if env.Batch || len(out[i].id) > maxEchoedID {
+			out[i].id = nil
 		}
 	}
 	return out
@@ -365,6 +369,7 @@ type request struct {
 	standalone    bool // a stream of its own, not the answer to a call
 	isProbe       bool // made by probe.go
 	guardExpected bool // the SDK will pass this request to its receiving middleware
+	hidesAddress  bool // the SDK's own check of Host is left out
 	reached       flag // it did
 }
 
@@ -380,6 +385,11 @@ func (r *request) Value(key any) any {
 	}
 	if sdkKey != nil && key == sdkKey && r.principal != nil {
 		return &r.info
+	}
+	if r.hidesAddress && key == http.LocalAddrContextKey {
+		// The SDK refuses every public Host on a loopback listener, where a proxy on the same machine may
+		// well pass it on. Host has been checked, against the one name that is right.
+		return nil
 	}
 	return r.Context.Value(key)
 }

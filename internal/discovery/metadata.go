@@ -86,24 +86,30 @@ func split(issuer string) (origin, path string, ok bool) {
 // Get fetches and reads the metadata of issuer from the first of its well-known
 // URLs that has a good document. Answers other than 200 and documents that are
 // no metadata of issuer lead to the next URL; when none is left, the error
-// joins what each one said.
+// wraps what each one said, on one line.
 func Get(ctx context.Context, c *fetch.Client, issuer string) (*Metadata, error) {
 	urls := candidates(issuer)
 	if urls == nil {
 		return nil, fmt.Errorf("%w: the issuer is not a URL that can be asked", ErrMetadata)
 	}
-	var errs []error
+	origin, _, _ := split(issuer)
+	var all error
 	for _, u := range urls {
 		m, err := get(ctx, c, u, issuer)
 		if err == nil {
 			return m, nil
 		}
-		errs = append(errs, fmt.Errorf("%s: %w", u, err))
+		err = fmt.Errorf("%s: %w", strings.TrimPrefix(u, origin), err)
+		if all == nil {
+			all = err
+		} else {
+			all = fmt.Errorf("%w; %w", all, err)
+		}
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return nil, errors.Join(errs...)
+	return nil, all
 }
 
 func get(ctx context.Context, c *fetch.Client, rawURL, issuer string) (*Metadata, error) {

@@ -3,6 +3,7 @@ package discovery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -91,12 +92,12 @@ func (s *Source) Metadata(ctx context.Context) (*Metadata, error) {
 	f := s.flight
 	if due && f == nil && (s.tried.IsZero() || now.Sub(s.tried) >= s.retryAfter()) {
 		f = &attempt{done: make(chan struct{})}
-		s.flight, s.tried = f, now
+		s.flight, s.tried, s.forget = f, now, false
 		go s.fly(f, now)
 	}
 	if !wait || f == nil || f.waiting >= maxWaiting {
-		err := s.err
-		if f != nil || err == nil {
+		err := s.err // the last attempt was just made
+		if f != nil {
 			err = errBusy
 		}
 		s.mu.Unlock()
@@ -113,7 +114,7 @@ func (s *Source) Metadata(ctx context.Context) (*Metadata, error) {
 		s.mu.Lock()
 		f.waiting--
 		s.mu.Unlock()
-		return nil, ctx.Err()
+		return nil, fmt.Errorf("waiting for the metadata of the issuer: %w", ctx.Err())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,14 +142,15 @@ func (s *Source) Forget() {
 }
 
 // fly makes one attempt on a context of its own, so that the end of one request
-// does not fail it for the others.
+// does not fail it for the others. All URLs are on one host and share the time
+// of one fetch: when it hangs, the next attempt should not have to wait longer.
 func (s *Source) fly(f *attempt, began time.Time) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*s.cfg.Fetch.Timeout())
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Fetch.Timeout())
 	defer cancel()
 	m, err := s.get(ctx)
 
 	s.mu.Lock()
-	s.flight, s.err, s.forget = nil, err, false
+	s.flight, s.err = nil, err
 	warn := false
 	if err == nil {
 		s.last, s.read = m, began

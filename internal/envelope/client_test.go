@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 clients still send what sampling and logging need, so it must be read
+
 package envelope_test
 
 import (

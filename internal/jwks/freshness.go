@@ -13,7 +13,7 @@ const defaultAge = 5 * time.Minute
 
 // freshness is the lifetime that the answer gives itself (RFC 9111, Section
 // 4.2.1, for a private cache), less the time it already spent in shared caches.
-// The caller clamps it.
+// The caller clamps it; it may be negative.
 func freshness(h http.Header) time.Duration {
 	age := defaultAge
 	for _, field := range h.Values("Cache-Control") {
@@ -30,7 +30,7 @@ func freshness(h http.Header) time.Duration {
 	if spent := h.Get("Age"); spent != "" {
 		age -= seconds(spent)
 	}
-	return max(age, 0)
+	return age
 }
 
 // seconds reads delta-seconds (RFC 9111, Section 1.2.2): digits, of which too

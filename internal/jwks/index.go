@@ -7,11 +7,11 @@ const maxCandidates = 8
 // An index is one state of a key set. It never changes once it is published;
 // its slices are handed out and must not be written to.
 type index struct {
-	keys  []*Key
 	byID  map[string]entry
+	stale int64 // no longer good from this time on
+	due   int64 // to be refreshed from this time on
+	keys  []*Key
 	any   candidates // for tokens without kid
-	stale int64      // no longer good from this time on
-	due   int64      // to be refreshed from this time on
 }
 
 // An entry holds the keys of one kid. Almost always they fit the same

@@ -14,7 +14,7 @@ const (
 	minFlight = 5 * time.Second
 	// firstRetry doubles up to the cooldown while there are no keys at all.
 	firstRetry = time.Second
-	maxLogText = 300
+	maxLogText = 600
 
 	accept = "application/jwk-set+json, application/json;q=0.9"
 )

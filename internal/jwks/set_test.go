@@ -630,6 +630,34 @@ func TestPanicInForeignCodeIsAFailedFetch(t *testing.T) {
 	})
 }
 
+func TestForeignTextInTheLogIsShortAndPrintable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		s, _ := newSet(jwks.Config{
+			Logger: slog.New(slog.NewTextHandler(&out, nil)),
+			URI: func(context.Context) (string, error) {
+				return "", errors.New("first\r\nsecond\u202e" + strings.Repeat("x", 10_000))
+			},
+		})
+		requireUnavailable(t, s.Ready(t.Context()))
+		synctest.Wait()
+		require.Contains(t, out.String(), "first??second?xxx")
+		require.Less(t, out.Len(), 1000)
+	})
+}
+
+func TestAFetchThatHangsEndsWithTheCooldown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newSet(jwks.Config{Cooldown: cooldown, URI: func(ctx context.Context) (string, error) {
+			<-ctx.Done()
+			return "", ctx.Err()
+		}})
+		began := time.Now()
+		requireUnavailable(t, s.Ready(t.Context()))
+		require.Equal(t, cooldown, time.Since(began))
+	})
+}
+
 func TestJWKS01URIIsChecked(t *testing.T) {
 	for _, uri := range []string{"http://login.example.com/keys", "keys", "", "file:///keys", "https://user@login.example.com/"} {
 		synctest.Test(t, func(t *testing.T) {

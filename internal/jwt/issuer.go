@@ -24,6 +24,11 @@ type KeySource interface {
 	Lookup(ctx context.Context, kid, alg string) ([]*jwks.Key, error)
 }
 
+// A refresher is a KeySource that can look for keys that are newer than those it gave.
+type refresher interface {
+	LookupAgain(ctx context.Context, kid, alg string, tried []*jwks.Key) ([]*jwks.Key, error)
+}
+
 // An Issuer is one authorization server whose tokens are accepted, and what they must look like.
 // URL, Keys and Audiences (or AnyAudience) are required.
 type Issuer struct {

@@ -91,3 +91,13 @@ func (m *method) verify(k *jwks.Key, input string, sig []byte) bool {
 func (m *method) edwards() bool { return sameEdwards(m.name) }
 
 func sameEdwards(alg string) bool { return alg == "EdDSA" || alg == "Ed25519" }
+
+// firstThatVerifies tries a bounded number of keys.
+func (m *method) firstThatVerifies(keys []*jwks.Key, input string, signature []byte) *jwks.Key {
+	for _, key := range keys[:min(len(keys), maxCandidates)] {
+		if m.verify(key, input, signature) {
+			return key
+		}
+	}
+	return nil
+}

@@ -237,9 +237,16 @@ func (iss *issuer) verifySignature(ctx context.Context, h *header, input string,
 				"crv fit the token's alg",
 		}
 	}
-	for _, key := range keys[:min(len(keys), maxCandidates)] {
-		if h.method.verify(key, input, signature) {
-			return key, nil
+	if key := h.method.firstThatVerifies(keys, input, signature); key != nil {
+		return key, nil
+	}
+	if source, ok := iss.Keys.(refresher); ok {
+		// The issuer may have put a new key under an old kid, or sign without kid. An outage now changes
+		// nothing: the keys at hand have spoken.
+		if fresh, err := source.LookupAgain(ctx, h.kid, h.alg, keys); err == nil {
+			if key := h.method.firstThatVerifies(fresh, input, signature); key != nil {
+				return key, nil
+			}
 		}
 	}
 	return nil, &Error{

@@ -265,3 +265,39 @@ func TestVerifierIsSafeForConcurrentUse(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// rotating gives old keys first and new ones when asked again.
+type rotating struct {
+	old, new []*jwks.Key
+	asked    int
+}
+
+func (r *rotating) Lookup(context.Context, string, string) ([]*jwks.Key, error) { return r.old, nil }
+
+func (r *rotating) LookupAgain(_ context.Context, _, _ string, tried []*jwks.Key) ([]*jwks.Key, error) {
+	r.asked++
+	if len(tried) == 0 || len(r.new) == 0 {
+		return nil, jwks.ErrUnknownKey
+	}
+	return r.new, nil
+}
+
+func TestJWKS05_ANewKeyUnderAnOldKid(t *testing.T) {
+	token := sign(t, "ES256", "p256", goodHeader, goodClaims)
+	source := &rotating{old: keysOf("foreign"), new: keysOf("p256")}
+	issuer := strictIssuer()
+	issuer.Keys = source
+	_, err := newVerifier(t, issuer).Verify(context.Background(), token)
+	require.NoError(t, err)
+	require.Equal(t, 1, source.asked)
+
+	source.new = nil
+	_, err = newVerifier(t, issuer).Verify(context.Background(), token)
+	requireReason(t, err, jwt.ReasonSignature)
+
+	source.old = keysOf("p256")
+	source.asked = 0
+	_, err = newVerifier(t, issuer).Verify(context.Background(), token)
+	require.NoError(t, err)
+	require.Zero(t, source.asked, "good keys are not asked for twice")
+}

@@ -34,13 +34,8 @@ func (m *Middleware) readBody(w http.ResponseWriter, r *http.Request) ([]byte, a
 		w.Header().Set("Connection", "close")
 		return nil, tooLarge, whyTooLarge
 	}
-	size := int64(512)
-	if r.ContentLength >= 0 {
-		// A length is a promise: believe it only as far as it costs nothing.
-		size = min(r.ContentLength+1, smallBody)
-	}
-	buf := bytes.NewBuffer(make([]byte, 0, size))
-	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, m.maxBody)); err != nil {
+	body, err := readAll(http.MaxBytesReader(w, r.Body, m.maxBody), r.ContentLength)
+	if err != nil {
 		limitUnread(w, r)
 		var limit *http.MaxBytesError
 		if errors.As(err, &limit) {
@@ -49,7 +44,33 @@ func (m *Middleware) readBody(w http.ResponseWriter, r *http.Request) ([]byte, a
 		return nil, answer{status: http.StatusBadRequest},
 			explanation{reason: ReasonBodyUnread, expected: "a whole body", got: "an error while reading it", err: err}
 	}
-	return buf.Bytes(), answer{}, explanation{}
+	return body, answer{}, explanation{}
+}
+
+// readAll reads a body whose length is declared, or negative. A length is a promise: what is allocated
+// for it is smallBody at first, and then no more than eight times what has come.
+func readAll(body io.Reader, declared int64) ([]byte, error) {
+	size := int64(512)
+	if declared >= 0 {
+		size = min(declared, smallBody) + 1 // one to spare: the end shows without growing
+	}
+	buf := make([]byte, 0, size)
+	for {
+		n, err := body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case err == io.EOF:
+			return buf, nil
+		case err != nil:
+			return nil, err
+		case len(buf) == cap(buf):
+			size = 2 * size
+			if declared >= int64(len(buf)) {
+				size = min(declared+1, 4*size)
+			}
+			buf = append(make([]byte, 0, size), buf...)
+		}
+	}
 }
 
 func isJSON(h http.Header) bool {

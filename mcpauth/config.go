@@ -67,6 +67,12 @@ type Config struct {
 	// them. By default they end at its expiry plus leeway.
 	KeepStreams bool
 
+	// SessionPerUser lets any client of a user continue a session that another client of the same user
+	// opened. By default a session belongs to issuer, subject and client together. The Go SDK's client
+	// needs it on servers with sessions if it registers dynamically: it registers anew, and so becomes
+	// another client, whenever it steps up. Rights are those of each request's own token all the same.
+	SessionPerUser bool
+
 	// Metadata holds optional members of the metadata document, such as ResourceName. Members that
 	// follow from the rest of the Config must be zero. ScopesSupported adds to BaseScopes.
 	Metadata *prm.Metadata
@@ -141,6 +147,8 @@ const (
 	defaultMaxBody = 4 << 20
 	maxMaxBody     = 64 << 20
 	defaultLeeway  = 30 * time.Second
+
+	offlineAccess = "offline_access"
 )
 
 // A Middleware protects one resource. It is made by [New], is safe for concurrent use, holds no
@@ -155,6 +163,7 @@ type Middleware struct {
 	realm        string
 	maxBody      int64
 	keepStreams  bool
+	perUser      bool // sessions
 	conceal      bool
 	listing      Listing
 	stepUp       StepUp
@@ -193,7 +202,7 @@ func New(cfg Config) (*Middleware, error) {
 	var errs mistakes
 	m := &Middleware{
 		resource: cfg.Resource, base: slices.Clone(cfg.BaseScopes), realm: cfg.Realm, maxBody: cfg.MaxBodyBytes,
-		rootMetadata: cfg.RootMetadata, keepStreams: cfg.KeepStreams, conceal: cfg.Conceal, listing: cfg.Listing, stepUp: cfg.StepUp,
+		rootMetadata: cfg.RootMetadata, keepStreams: cfg.KeepStreams, perUser: cfg.SessionPerUser, conceal: cfg.Conceal, listing: cfg.Listing, stepUp: cfg.StepUp,
 		policy: cfg.Policy, onDecision: cfg.OnDecision, revoked: cfg.Revoked, now: cfg.Now, log: cfg.Logger,
 	}
 	if m.now == nil {
@@ -206,23 +215,26 @@ func New(cfg Config) (*Middleware, error) {
 		m.listing = ListAllowed
 	}
 	if cfg.Listing > ListAll {
-		errs.add("Listing", "%d is no Listing", cfg.Listing)
+		errs.add("Listing", "%d is no Listing; write ListObtainable, ListAllowed or ListAll", cfg.Listing)
 	}
 	if cfg.StepUp > StepUpWithGranted {
-		errs.add("StepUp", "%d is no StepUp", cfg.StepUp)
+		errs.add("StepUp", "%d is no StepUp; write StepUpByRevision, StepUpNeeded or StepUpWithGranted", cfg.StepUp)
 	}
 	switch {
 	case m.maxBody == 0:
 		m.maxBody = defaultMaxBody
 	case m.maxBody < 0 || m.maxBody > maxMaxBody:
-		errs.add("MaxBodyBytes", "%d is not between 1 and %d", m.maxBody, maxMaxBody)
+		errs.add("MaxBodyBytes", "%d is not between 1 and %d; leave it 0 for 4 MiB", m.maxBody, maxMaxBody)
 	}
 	if authheader.Description(cfg.Realm) != cfg.Realm {
 		errs.add("Realm", "write at most 200 printable ASCII characters without quotes, backslashes and equals signs")
 	}
 	for _, s := range cfg.BaseScopes {
-		if !authheader.ValidScope(s) {
-			errs.add("BaseScopes", "%q is no scope (RFC 6749, Section 3.3)", s)
+		switch {
+		case !authheader.ValidScope(s):
+			errs.add("BaseScopes", "%q is no scope; write one per element, in ASCII without space, quote and backslash (RFC 6749, Section 3.3)", s)
+		case s == offlineAccess:
+			errs.add("BaseScopes", "%q is for clients to ask for, not for resources (MCP, Refresh Tokens); remove it", s)
 		}
 	}
 	m.base = dedupe(m.base)
@@ -231,17 +243,18 @@ func New(cfg Config) (*Middleware, error) {
 	warnings, err := prm.ValidateResource(cfg.Resource)
 	if err != nil {
 		errs.add("Resource", "%w", err)
-	} else {
-		m.metadataURL, _ = prm.WellKnownURL(cfg.Resource)
-		m.path, _ = resourcePath(cfg.Resource)
-		if m.origins, err = cors.New(cors.Config{Resource: cfg.Resource, Origins: cfg.Origins}); err != nil {
-			errs.add("Origins", "%w", err)
-		}
+		cfg.Resource = "https://resource.invalid/" // so that the other fields are checked as well
+	}
+	m.metadataURL, _ = prm.WellKnownURL(cfg.Resource)
+	m.path, _ = resourcePath(cfg.Resource)
+	if m.origins, err = cors.New(cors.Config{Resource: cfg.Resource, Origins: cfg.Origins}); err != nil {
+		errs.add("Origins", "%w", err)
 	}
 	for _, w := range warnings {
 		m.warnings = append(m.warnings, "Resource: "+w)
 	}
 	m.addIssuers(cfg, &errs)
+	checkMetadata(cfg, &errs)
 	if len(errs) == 0 {
 		m.publish(cfg, &errs)
 	}
@@ -296,6 +309,14 @@ func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 				return doc.JWKSURI, nil
 			}
 		}
+		switch {
+		case in.AuthorizationServer != "":
+			if err := fetch.CheckURL(in.AuthorizationServer); err != nil {
+				errs.add(field+"AuthorizationServer", "%w; write the issuer identifier from the authorization server's metadata", err)
+			}
+		case in.URL != "" && in.JWKSURI != "" && fetch.CheckURL(in.URL) != nil:
+			errs.add(field+"AuthorizationServer", "is empty, and URL is nothing that clients could ask; write the issuer identifier from the authorization server's metadata")
+		}
 		keys := jwks.New(jwks.Config{URI: uri, Failing: failing, Fetch: client, Now: cfg.Now, Logger: m.log.With("issuer", in.URL)})
 		leeway := in.Leeway
 		if leeway == 0 {
@@ -320,25 +341,40 @@ func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 	m.tokens = tokens
 }
 
+// checkMetadata checks what Config.Metadata holds by itself.
+func checkMetadata(cfg Config, errs *mistakes) {
+	if cfg.Metadata == nil {
+		return
+	}
+	doc := *cfg.Metadata
+	for _, managed := range []struct {
+		name string
+		set  bool
+	}{
+		{"Resource", doc.Resource != "" && doc.Resource != cfg.Resource},
+		{"AuthorizationServers", len(doc.AuthorizationServers) > 0},
+		{"BearerMethodsSupported", len(doc.BearerMethodsSupported) > 0},
+		{"DPoPSigningAlgValuesSupported", len(doc.DPoPSigningAlgValuesSupported) > 0},
+		{"DPoPBoundAccessTokensRequired", doc.DPoPBoundAccessTokensRequired != nil},
+		{"TLSClientCertificateBoundAccessTokens", doc.TLSClientCertificateBoundAccessTokens},
+	} {
+		if managed.set {
+			errs.add("Metadata."+managed.name, "leave it out; it follows from the rest of the Config, so that it always says what is enforced")
+		}
+	}
+	doc.Resource, doc.AuthorizationServers = cfg.Resource, []string{"https://issuer.invalid"}
+	doc.BearerMethodsSupported, doc.DPoPSigningAlgValuesSupported, doc.DPoPBoundAccessTokensRequired = nil, nil, nil
+	doc.TLSClientCertificateBoundAccessTokens = false
+	if err := doc.Validate(); err != nil {
+		errs.add("Metadata", "%w", err)
+	}
+}
+
 // publish makes the metadata document and its handler.
 func (m *Middleware) publish(cfg Config, errs *mistakes) {
 	doc := &prm.Metadata{}
 	if cfg.Metadata != nil {
 		*doc = *cfg.Metadata
-	}
-	for name, set := range map[string]bool{
-		"Resource":               doc.Resource != "" && doc.Resource != cfg.Resource,
-		"AuthorizationServers":   len(doc.AuthorizationServers) > 0,
-		"BearerMethodsSupported": len(doc.BearerMethodsSupported) > 0,
-		"DPoPSigningAlgValuesSupported, DPoPBoundAccessTokensRequired": len(doc.DPoPSigningAlgValuesSupported) > 0 || doc.DPoPBoundAccessTokensRequired != nil,
-		"TLSClientCertificateBoundAccessTokens":                        doc.TLSClientCertificateBoundAccessTokens,
-	} {
-		if set {
-			errs.add("Metadata."+name, "leave it out; it follows from the rest of the Config, so that it always says what is enforced")
-		}
-	}
-	if len(*errs) > 0 {
-		return
 	}
 	doc.Resource = cfg.Resource
 	doc.BearerMethodsSupported = []string{"header"}

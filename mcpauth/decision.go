@@ -64,22 +64,31 @@ type verdict struct {
 	needed []string // of a scope gap: the whole set to ask for, under the names that rules use
 }
 
-// judge asks the rules. It is the one function behind calls, lists, the second guard and Check.
-func (m *Middleware) judge(p *Principal, op Operation) verdict {
+// weigh asks the rules. It is the one function behind calls, lists, the second guard and Check.
+func (m *Middleware) weigh(p *Principal, op Operation) (scopes.Rule, Reason) {
 	if p.ID() == "" { // nil, or the zero Principal: nobody
-		return verdict{reason: ReasonNoPrincipal}
+		return scopes.Rule{}, ReasonNoPrincipal
 	}
 	rule, reason := m.rules.load().find(op)
-	if reason != "" {
-		return verdict{reason: reason}
-	}
 	switch {
+	case reason != "":
+		return scopes.Rule{}, reason
 	case rule.Met(p.grant):
-		return verdict{reason: ReasonAllowed, rule: rule}
+		return rule, ReasonAllowed
 	case rule.Obtainable(p.grant):
-		return verdict{reason: ReasonInsufficientScope, rule: rule, needed: rule.Challenge(p.grant)}
+		return rule, ReasonInsufficientScope
 	}
-	return verdict{reason: ReasonRole, rule: rule}
+	return rule, ReasonRole
+}
+
+// judge is weigh, with what a refusal has to say. Lists have no use for that and cannot afford it.
+func (m *Middleware) judge(p *Principal, op Operation) verdict {
+	rule, reason := m.weigh(p, op)
+	v := verdict{reason: reason, rule: rule}
+	if reason == ReasonInsufficientScope {
+		v.needed = rule.Challenge(p.grant)
+	}
+	return v
 }
 
 // Check decides one operation: nil, or an [*Error]. It asks the rule and then the Policy, and it
@@ -152,13 +161,12 @@ func (m *Middleware) askPolicy(ctx context.Context, c *Call) (refused *Error) {
 // by prompts/get, a resource or template by resources/read. It asks the rules as calls do and
 // follows Config.Listing. The Policy is not asked.
 func (m *Middleware) Visible(p *Principal, op Operation) bool {
-	v := m.judge(p, op)
-	switch {
-	case v.reason == ReasonAllowed:
+	switch _, reason := m.weigh(p, op); reason {
+	case ReasonAllowed:
 		return true
-	case v.reason == ReasonInsufficientScope:
+	case ReasonInsufficientScope:
 		return m.listing != ListAllowed
-	case v.reason == ReasonRole:
+	case ReasonRole:
 		return m.listing == ListAll
 	}
 	return false

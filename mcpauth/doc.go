@@ -35,6 +35,9 @@
 // What has no rule is denied and answered as if it did not exist. One table serves calls, lists and
 // [Middleware.Check], so that a list shows exactly what can be called, or stepped up to.
 //
+// Config.BaseScopes are what a first login asks for. Without them clients ask for all of
+// scopes_supported, or for nothing.
+//
 // # Things that go wrong
 //
 // A handler whose server was never given to Protect answers 503, with a log line that says so. So does

@@ -38,7 +38,11 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 	if h, ok := next.(*protected); ok && h.m == m {
 		return next
 	}
-	_, isSDK := next.(*mcp.StreamableHTTPHandler)
+	isSDK := false
+	switch next.(type) {
+	case *mcp.StreamableHTTPHandler, *mcp.SSEHandler:
+		isSDK = true // the latter never passes the probe: its sessions belong to nobody
+	}
 	return &protected{m: m, next: next, isSDK: isSDK}
 }
 
@@ -76,7 +80,7 @@ func (h *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.serveInner(w, inner, req)
 	if h.isSDK && req.guardExpected && !req.reached.Load() {
-		h.probe.forget()
+		h.probe.doubt(h, r, req)
 	}
 }
 
@@ -193,13 +197,14 @@ func (m *Middleware) identifyToken(ctx context.Context, token string) (*Principa
 	}
 	in := m.issuers[t.Issuer]
 	user := t.Subject
-	if _, ok := t.Claims["sub"]; !ok {
+	_, hasSubject := t.Claims["sub"]
+	if !hasSubject {
 		user = "" // the client itself is not the user who happens to have its name
 	}
 	p := &Principal{
 		issuer: in.url, subject: t.Subject, clientID: t.ClientID, id: principalID(in.url, user, t.ClientID),
-		scheme: "Bearer", expiry: t.Expiry, grant: in.mapping.Grant(t.Claims), claims: t.Claims,
-		mapping: in.mapping, leeway: in.leeway,
+		scheme: "Bearer", expiry: t.Expiry, grant: in.mapping.Grant(t.Claims), claims: &t.Claims,
+		mapping: in.mapping, leeway: in.leeway, hasSubject: hasSubject,
 	}
 	if m.revoked != nil {
 		gone, err := m.revoked(ctx, p)
@@ -267,7 +272,7 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 	if h.isSDK && !h.probe.passed(h, r, req) {
 		a := unavailable(0)
 		m.refuseRequest(r, req, a.status, &explanation{reason: ReasonUnprotected, expected: "a server that was given to Protect", got: "another server",
-			cure: "call auth.Protect(server) for every server that getServer returns"})
+			cure: "call auth.Protect(server) for every server that getServer returns; the SDK's SSEHandler cannot be protected"})
 		return stop(a, ops[0].id)
 	}
 	req.describe(r, ops)
@@ -401,9 +406,9 @@ func (req *request) describe(r *http.Request, ops []pending) {
 		switch o.op.Method {
 		case "subscriptions/listen":
 			req.standalone = true
-		case "tools/call", "tools/list":
-			req.guardExpected = true
 		}
+		// Notifications are answered before the guard sees them, and so may be what has no id.
+		req.guardExpected = req.guardExpected || o.id != nil && o.op.Method != ""
 	}
 }
 

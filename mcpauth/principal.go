@@ -25,10 +25,12 @@ import (
 type Principal struct {
 	issuer, subject, clientID, id string
 
+	hasSubject bool // the token has a sub; else subject is the client
+
 	scheme  string
 	expiry  time.Time
 	grant   scopes.Grant
-	claims  map[string]any
+	claims  *map[string]any // a pointer, since fmt shows the fields of a copied Principal but not what they point to
 	mapping *scopes.Mapping // names scopes as this caller's authorization server does
 	leeway  time.Duration
 }
@@ -75,7 +77,11 @@ func (p *Principal) Claim(pointer string, v any) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("mcpauth: claim pointer: %w", err)
 	}
-	found, ok := ptr.Get(p.fields().claims)
+	claims := p.fields().claims
+	if claims == nil {
+		return false, nil
+	}
+	found, ok := ptr.Get(*claims)
 	if !ok {
 		return false, nil
 	}
@@ -212,7 +218,7 @@ func principalID(issuer, subject, client string) string {
 		buf = append(buf, s...)
 	}
 	sum := sha256.Sum256(buf)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	return string(base64.RawURLEncoding.AppendEncode(buf[:0], sum[:]))
 }
 
 type principalKey struct{}

@@ -1,6 +1,8 @@
 package mcpauth
 
 import (
+	"context"
+	"crypto/rand"
 	"io"
 	"net/http"
 	"strings"
@@ -11,13 +13,17 @@ import (
 // reaches it: the handler does not say which server it serves. It sends a ping of its own through the
 // handler; the guard notes it and answers, and without a guard nothing notes it.
 type probe struct {
-	mu sync.Mutex
-	ok flag
+	mu    sync.Mutex
+	ok    flag
+	mixed flag // getServer chooses among servers, and one of them is unguarded
 }
 
 // passed reports whether requests may go through. A failed probe is repeated with every request, so a
 // server that is protected later recovers.
 func (p *probe) passed(h *protected, r *http.Request, req *request) bool {
+	if p.mixed.Load() {
+		return h.ping(r, req, true) == guarded
+	}
 	if p.ok.Load() {
 		return true
 	}
@@ -26,38 +32,66 @@ func (p *probe) passed(h *protected, r *http.Request, req *request) bool {
 	if p.ok.Load() {
 		return true
 	}
-	reached := h.ping(r, req)
+	reached := h.ping(r, req, false) == guarded
 	p.ok.Store(reached)
 	return reached
 }
 
-// forget makes the next request probe again: getServer may choose another server for each request,
-// and this one may not have been guarded.
-func (p *probe) forget() { p.ok.Store(false) }
+// doubt is called when a request passed and no guard has seen it: either the SDK refused it for reasons
+// of its own, or getServer chose a server that is unguarded. From then on, every request is probed.
+func (p *probe) doubt(h *protected, r *http.Request, req *request) {
+	if h.ping(r, req, true) == unguarded {
+		p.mixed.Store(true)
+	}
+}
 
-// ping plays the request r again, as far as getServer can see it, with a ping in its body.
-func (h *protected) ping(r *http.Request, req *request) bool {
-	const body = `{"jsonrpc":"2.0","id":"protected?","method":"ping"}`
-	trial := &request{Context: r.Context(), m: h.m, http: r, principal: req.principal, isProbe: true}
+// What a ping finds.
+type finding byte
+
+const (
+	refusedBySDK finding = iota
+	guarded
+	unguarded // the ping was answered, by nobody of ours
+)
+
+// ping plays the request r again, as far as getServer can see it, with a ping in its body; within the
+// session, or as one that opens its own.
+func (h *protected) ping(r *http.Request, req *request, session bool) finding {
+	// Pings of one session must not share an id while they are in flight.
+	body := `{"jsonrpc":"2.0","id":"protected?` + rand.Text() + `","method":"ping"}`
+	trial := &request{Context: context.WithoutCancel(r.Context()), m: h.m, http: r, principal: req.principal, isProbe: true, hidesAddress: true}
 	trial.info = trial.tokenInfo()
 	out := r.WithContext(trial)
 	out.Method = http.MethodPost
 	out.Header = withoutCredentials(r.Header)
-	for _, name := range []string{"Mcp-Session-Id", "Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Last-Event-Id", "Content-Encoding"} {
+	for _, name := range []string{"Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Last-Event-Id", "Content-Encoding"} {
 		delete(out.Header, name)
+	}
+	if !session {
+		delete(out.Header, "Mcp-Session-Id")
 	}
 	out.Header.Set("Content-Type", "application/json")
 	out.Header.Set("Accept", "application/json, text/event-stream")
 	out.Body = io.NopCloser(strings.NewReader(body))
 	out.ContentLength = int64(len(body))
-	h.serveInner(&nowhere{header: make(http.Header)}, out, trial)
-	return trial.reached.Load()
+	w := &nowhere{header: make(http.Header)}
+	h.serveInner(w, out, trial)
+	switch {
+	case trial.reached.Load():
+		return guarded
+	case w.refused:
+		return refusedBySDK
+	}
+	return unguarded
 }
 
 // nowhere is a ResponseWriter whose response nobody reads.
-type nowhere struct{ header http.Header }
+type nowhere struct {
+	header  http.Header
+	refused bool
+}
 
 func (n *nowhere) Header() http.Header         { return n.header }
 func (n *nowhere) Write(p []byte) (int, error) { return len(p), nil }
-func (n *nowhere) WriteHeader(int)             {}
+func (n *nowhere) WriteHeader(status int)      { n.refused = status >= http.StatusBadRequest }
 func (n *nowhere) Flush()                      {}

@@ -48,15 +48,15 @@ func (rep *reporter) broken(m *Middleware, r *http.Request, err error) {
 }
 
 // refuseRequest reports a request that is refused before or without looking at single operations.
-func (m *Middleware) refuseRequest(r *http.Request, req *request, a answer, why explanation) {
+func (m *Middleware) refuseRequest(r *http.Request, req *request, status int, why *explanation) {
 	var p *Principal
 	if req != nil {
 		p = req.principal
 	}
-	m.logRefusal(r.Context(), p, Operation{}, a.status, why, r)
+	m.logRefusal(r.Context(), p, Operation{}, status, *why, r)
 	if m.onDecision != nil {
 		m.onDecision(r.Context(), Decision{
-			Time: m.now(), Status: a.status, Reason: why.reason, Principal: p, TraceID: traceID(r.Header),
+			Time: m.now(), Status: status, Reason: why.reason, Principal: p, TraceID: traceID(r.Header),
 			Granted: p.Grant().Presented(), Expected: why.expected, Got: why.got, Cure: why.cure,
 		})
 	}

@@ -22,9 +22,18 @@ func (req *request) tokenInfo() auth.TokenInfo {
 	return auth.TokenInfo{
 		Scopes:     p.grant.Scopes(),
 		Expiration: p.expiry,
-		UserID:     p.id,
+		UserID:     p.sessionOwner(req.m.perUser),
 		Extra:      map[string]any{extraKey: req},
 	}
+}
+
+// sessionOwner is whom the SDK takes sessions to belong to. It is never empty: that would switch the
+// binding off.
+func (p *Principal) sessionOwner(perUser bool) string {
+	if perUser && p.hasSubject {
+		return principalID(p.issuer, p.subject, "")
+	}
+	return p.id
 }
 
 // requestOf is the reverse of tokenInfo.

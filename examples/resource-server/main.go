@@ -145,6 +145,8 @@ func config(opt options, stderr io.Writer) mcpauth.Config {
 	cfg := mcpauth.Config{
 		Resource: opt.resource,
 		Listing:  listings[opt.listing],
+		// The Go SDK's client becomes another client when it steps up.
+		SessionPerUser: true,
 		Metadata: &prm.Metadata{
 			ResourceName:    "Example notebook",
 			ScopesSupported: []string{notes.ScopeRead, notes.ScopeWrite},

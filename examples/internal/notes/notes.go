@@ -31,7 +31,16 @@ const (
 // A Notebook keeps the notes of each caller.
 type Notebook struct {
 	mu    sync.Mutex
-	notes map[string][]string // by Principal.ID
+	notes map[owner][]string
+}
+
+// An owner is a person, whichever application acts for it. A subject alone would not do: two issuers
+// may use the same one.
+type owner struct{ issuer, subject string }
+
+func ownerOf(ctx context.Context) owner {
+	caller, _ := mcpauth.FromContext(ctx)
+	return owner{caller.Issuer(), caller.Subject()}
 }
 
 type (
@@ -43,7 +52,7 @@ type (
 
 // NewServer returns a server whose tools are declared together with their rules.
 func NewServer(auth *mcpauth.Middleware) *mcp.Server {
-	book := &Notebook{notes: make(map[string][]string)}
+	book := &Notebook{notes: make(map[owner][]string)}
 	server := mcp.NewServer(&mcp.Implementation{Name: "notes", Title: "Example notebook", Version: "1.0.0"}, nil)
 	mcpauth.AddTool(auth, server, &mcp.Tool{
 		Name: "whoami", Description: "Tells who is calling, and with which scopes.",
@@ -78,10 +87,9 @@ func whoami(ctx context.Context, _ *mcp.CallToolRequest, _ none) (*mcp.CallToolR
 }
 
 func (b *Notebook) read(ctx context.Context, _ *mcp.CallToolRequest, _ none) (*mcp.CallToolResult, any, error) {
-	caller, _ := mcpauth.FromContext(ctx)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	mine := b.notes[caller.ID()]
+	mine := b.notes[ownerOf(ctx)]
 	if len(mine) == 0 {
 		return text("You have no notes yet."), nil, nil
 	}
@@ -89,16 +97,16 @@ func (b *Notebook) read(ctx context.Context, _ *mcp.CallToolRequest, _ none) (*m
 }
 
 func (b *Notebook) write(ctx context.Context, _ *mcp.CallToolRequest, in writeNote) (*mcp.CallToolResult, any, error) {
-	caller, _ := mcpauth.FromContext(ctx)
 	if in.Text == "" || len(in.Text) > maxText {
 		return nil, nil, fmt.Errorf("a note has 1 to %d bytes", maxText)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.notes[caller.ID()]) == maxNotes {
+	mine := ownerOf(ctx)
+	if len(b.notes[mine]) == maxNotes {
 		return nil, nil, errors.New("your notebook is full")
 	}
-	b.notes[caller.ID()] = append(b.notes[caller.ID()], in.Text)
+	b.notes[mine] = append(b.notes[mine], in.Text)
 	return text("Noted."), nil, nil
 }
 

@@ -1,0 +1,128 @@
+//go:build e2e && unix
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+	"github.com/stretchr/testify/require"
+)
+
+// goClient is the Go SDK's client with its own authorization handler. The handler of v1.8.0 registers anew for every authorization, a step-up
+// included, so that the caller becomes another client in the middle of a session.
+type goClient struct {
+	http     *recorder
+	endpoint string
+	revision string
+	handler  auth.OAuthHandler
+	session  *mcp.ClientSession
+}
+
+func newGoClient(t *testing.T, sys *system, p *person, revision string) *goClient {
+	t.Helper()
+	c := &goClient{http: &recorder{}, endpoint: sys.resource, revision: revision}
+	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
+		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
+			ClientName: "Go SDK", RedirectURIs: []string{redirectURL}, TokenEndpointAuthMethod: "none",
+			GrantTypes: []string{"authorization_code", "refresh_token"}, ResponseTypes: []string{"code"},
+		}},
+		Client: &http.Client{Transport: c.http},
+		AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
+			back, err := p.authorize(ctx, args.URL)
+			if err != nil {
+				return nil, err
+			}
+			return &auth.AuthorizationResult{Code: back.Code, State: back.State, Iss: back.Issuer}, nil
+		},
+	})
+	require.NoError(t, err)
+	c.handler = handler
+	return c
+}
+
+func (c *goClient) connect(ctx context.Context) (revision, session string, err error) {
+	client := mcp.NewClient(&mcp.Implementation{Name: "e2e", Version: "1.0.0"}, nil)
+	c.session, err = client.Connect(ctx, &mcp.StreamableClientTransport{
+		Endpoint: c.endpoint, HTTPClient: &http.Client{Transport: c.http}, OAuthHandler: c.handler,
+	}, &mcp.ClientSessionOptions{ProtocolVersion: c.revision})
+	if err != nil {
+		return "", "", err
+	}
+	return c.session.InitializeResult().ProtocolVersion, c.session.ID(), nil
+}
+
+func (c *goClient) list(ctx context.Context) ([]string, error) {
+	var names []string
+	for tool, err := range c.session.Tools(ctx, nil) {
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, tool.Name)
+	}
+	return names, nil
+}
+
+func (c *goClient) call(ctx context.Context, tool string, arguments map[string]any) (string, error) {
+	res, err := c.session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: arguments})
+	if err != nil {
+		return "", err
+	}
+	if len(res.Content) != 1 {
+		return "", errors.New("a result has one content here")
+	}
+	content, ok := res.Content[0].(*mcp.TextContent)
+	if !ok || res.IsError {
+		return "", errors.New("the tool failed")
+	}
+	return content.Text, nil
+}
+
+func (c *goClient) close(context.Context) error {
+	if c.session == nil {
+		return nil
+	}
+	return c.session.Close()
+}
+
+func (c *goClient) exchanges() []exchange { return c.http.all() }
+func (c *goClient) secrets() []string     { return c.http.tokens() }
+
+// A recorder is a transport that remembers what was exchanged, and the tokens that were sent.
+type recorder struct {
+	mu     sync.Mutex
+	seen   []exchange
+	bearer []string
+}
+
+func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := http.DefaultTransport.RoundTrip(req)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if token, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer "); ok {
+		r.bearer = append(r.bearer, token)
+	}
+	if err == nil {
+		r.seen = append(r.seen, exchange{req.Method, req.URL.Path, res.StatusCode})
+	}
+	return res, err
+}
+
+func (r *recorder) all() []exchange {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]exchange(nil), r.seen...)
+}
+
+func (r *recorder) tokens() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]string(nil), r.bearer...)
+}

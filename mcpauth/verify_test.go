@@ -1,0 +1,161 @@
+package mcpauth_test
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+// A logBuffer keeps log lines. Keys are refreshed, and that is logged, on goroutines of their own.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+func newPaged(names ...string) *mcp.Server {
+	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, &mcp.ServerOptions{PageSize: 1})
+	for _, name := range names {
+		offerTool(server, name)
+		offerPrompt(server, name)
+		offerResource(server, name+"://x")
+		offerTemplate(server, name+"://x/{id}")
+	}
+	return server
+}
+
+func requireAll(auth *mcpauth.Middleware, name string, r scopes.Rule) {
+	auth.RequireTool(name, r)
+	auth.RequirePrompt(name, r)
+	auth.RequireResource(name+"://x", r)
+	auth.RequireResource(name+"://x/{id}", r)
+}
+
+func TestAUTHZ09_Verify(t *testing.T) {
+	is := newIssuer(t)
+	for _, c := range []struct {
+		name   string
+		config func(*mcpauth.Config)
+		rules  func(*mcpauth.Middleware)
+		want   []string // empty: nothing to report
+	}{
+		{"complete", nil, func(m *mcpauth.Middleware) {
+			requireAll(m, "one", scopes.All("a"))
+			requireAll(m, "two", scopes.Role("r"))
+		}, nil},
+		{"by patterns", nil, func(m *mcpauth.Middleware) {
+			m.RequireTool("*", scopes.All("a"))
+			m.RequirePrompt("o*", scopes.All("a"))
+			m.RequirePrompt("two", scopes.All("a"))
+			m.RequireResource("one://*", scopes.All("a"))
+			m.RequireResource("two://x*", scopes.All("a"))
+		}, nil},
+		{"one without rules", nil, func(m *mcpauth.Middleware) { requireAll(m, "one", scopes.All("a")) }, []string{
+			`tool "two" has no rule`, `prompt "two" has no rule`, `resource "two://x" has no rule`, `resource "two://x/{id}" has no rule`,
+		}},
+		{"one without rules, but Unlisted", func(c *mcpauth.Config) { c.Unlisted = scopes.All("a") },
+			func(m *mcpauth.Middleware) { requireAll(m, "one", scopes.All("a")) }, nil},
+		{"misspelled", nil, func(m *mcpauth.Middleware) {
+			requireAll(m, "one", scopes.All("a"))
+			requireAll(m, "two", scopes.All("a"))
+			m.RequireTool("tow", scopes.All("a"))
+			m.RequirePrompt("x*", scopes.All("a"))
+			m.RequireResource("one://y", scopes.All("a"))
+		}, []string{`the rule for tool "tow" has no target`, `the rule for prompt "x*" has no target`, `the rule for resource "one://y" has no target`}},
+		{"met by nobody", nil, func(m *mcpauth.Middleware) {
+			requireAll(m, "one", scopes.Rule{})
+			requireAll(m, "two", scopes.All("a"))
+		}, []string{`tool "one" can be met by nobody`}},
+		{"a role that no issuer gives", func(c *mcpauth.Config) { c.Issuers[0].Grants.RoleClaims = nil }, func(m *mcpauth.Middleware) {
+			requireAll(m, "one", scopes.And(scopes.All("a"), scopes.Role("r")))
+			requireAll(m, "two", scopes.Or(scopes.All("a"), scopes.Role("r")))
+		}, []string{`tool "one" can be met by nobody: no issuer's Grants.RoleClaims`}},
+		{"a method needs no target", nil, func(m *mcpauth.Middleware) {
+			requireAll(m, "one", scopes.All("a"))
+			requireAll(m, "two", scopes.All("a"))
+			m.RequireMethod("vendor/x", scopes.All("a"))
+		}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			auth, _ := newAuth(t, is, c.config)
+			server := newPaged("one", "two")
+			auth.Protect(server)
+			c.rules(auth)
+			err := auth.Verify(t.Context(), server)
+			if c.want == nil {
+				require.NoError(t, err)
+				return
+			}
+			require.Error(t, err)
+			for _, want := range c.want {
+				require.ErrorContains(t, err, want)
+			}
+		})
+	}
+}
+
+func TestVerify_OfAServerThatIsNotProtected(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	require.ErrorContains(t, auth.Verify(t.Context(), newPaged("one")), "call Protect")
+}
+
+func TestVerify_AnEmptyServer(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	server := newPaged()
+	auth.Protect(server)
+	require.NoError(t, auth.Verify(t.Context(), server))
+	auth.RequireTool("one", scopes.All("a"))
+	require.ErrorContains(t, auth.Verify(t.Context(), server), `tool "one"`)
+}
+
+// Verify opens a door of its own into the server. Nobody else may come through it, and it closes.
+func TestVerify_LeavesNoDoorOpen(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	server := newPaged("one")
+	auth.Protect(server)
+	_ = auth.Verify(t.Context(), server)
+	for range server.Sessions() {
+		require.Fail(t, "a session is left")
+	}
+	require.Contains(t, serve(sdkHandler(server, true), post(call("one"), is.token(t))).Body.String(), `"code":403`)
+}
+
+// What Verify finds is logged once, when the first request has come.
+func TestAUTHZ09_VerifiedAtTheFirstRequest(t *testing.T) {
+	is := newIssuer(t)
+	var logged logBuffer
+	auth, _ := newAuth(t, is, func(c *mcpauth.Config) { c.Logger = logged.logger() })
+	h := auth.Wrap(sdkHandler(newServer(auth), true))
+	auth.RequireTool("misspelled", scopes.All("x"))
+	require.Empty(t, logged.String())
+	for range 3 {
+		require.Equal(t, http.StatusOK, serve(h, post(call("whoami"), is.token(t))).Code)
+	}
+	require.Equal(t, 1, strings.Count(logged.String(), `tool \"forgotten\" has no rule`), logged.String())
+	require.Equal(t, 1, strings.Count(logged.String(), `tool \"misspelled\" has no target`))
+}

@@ -374,7 +374,9 @@ func TestAUTHZ14_UndeclaredIsUnknown(t *testing.T) {
 	auth, _ := newAuth(t, is, nil)
 	server := everything(auth)
 	protected := auth.Wrap(sdkHandler(server, true))
-	empty := mcp.NewServer(&mcp.Implementation{Name: "bare", Version: "1"}, &mcp.ServerOptions{HasTools: true, HasPrompts: true, HasResources: true})
+	empty := mcp.NewServer(&mcp.Implementation{Name: "bare", Version: "1"}, &mcp.ServerOptions{
+		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}, Prompts: &mcp.PromptCapabilities{}, Resources: &mcp.ResourceCapabilities{}},
+	})
 	bare := sdkHandler(empty, true) // no authorization at all
 
 	type result struct {

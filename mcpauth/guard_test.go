@@ -19,10 +19,17 @@ import (
 	"github.com/go-mcpauth/sdk/scopes"
 )
 
-// newCounting has an open tool and one for a role, and counts every run of either.
+// newCounting has an open tool, one for a role and much without a rule, and counts every run of any.
 func newCounting(auth *mcpauth.Middleware) (*mcp.Server, *atomic.Int64) {
 	var runs atomic.Int64
-	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, nil)
+	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, &mcp.ServerOptions{
+		SubscribeHandler:   func(context.Context, *mcp.SubscribeRequest) error { runs.Add(1); return nil },
+		UnsubscribeHandler: func(context.Context, *mcp.UnsubscribeRequest) error { runs.Add(1); return nil },
+		CompletionHandler: func(context.Context, *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
+			runs.Add(1)
+			return &mcp.CompleteResult{}, nil
+		},
+	})
 	for _, name := range []string{"open", "purge", "forgotten"} {
 		mcp.AddTool(server, &mcp.Tool{Name: name}, func(context.Context, *mcp.CallToolRequest, noInput) (*mcp.CallToolResult, any, error) {
 			runs.Add(1)
@@ -75,6 +82,31 @@ func TestAUTHZ12_RequestsThatWrapHasNotSeen(t *testing.T) {
 	}
 }
 
+type vendorParams struct{ mcp.ParamsBase }
+type vendorResult struct{ mcp.ResultBase }
+
+// A custom method is denied until RequireMethod opens it, and then runs for those who meet its rule.
+func TestRequireMethod_OpensCustomMethodsOfTheSDK(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	server, _ := newCounting(auth)
+	auth.Protect(server)
+	runs := 0
+	require.NoError(t, mcp.AddReceivingCustomMethod(server, "vendor/search", func(ctx context.Context, _ *mcp.ServerSession, _ *vendorParams) (*vendorResult, error) {
+		if p, ok := mcpauth.FromContext(ctx); ok && p.Subject() == "ada" {
+			runs++
+		}
+		return &vendorResult{}, nil
+	}))
+	h := auth.Wrap(sdkHandler(server, true))
+	require.Contains(t, serve(h, post(rpc("vendor/search", nil), is.scoped(t, "search"))).Body.String(), "-32601")
+	auth.RequireMethod("vendor/search", scopes.All("search"))
+	require.Equal(t, http.StatusForbidden, serve(h, post(rpc("vendor/search", nil), is.token(t))).Code)
+	require.Zero(t, runs)
+	require.Contains(t, serve(h, post(rpc("vendor/search", nil), is.scoped(t, "search"))).Body.String(), `"result"`)
+	require.Equal(t, 1, runs)
+}
+
 // Threat 59: what one reader let through, the other refuses, if it reads something else.
 func TestAUTHZ12_ReadersThatDisagree(t *testing.T) {
 	is := newIssuer(t)
@@ -86,9 +118,17 @@ func TestAUTHZ12_ReadersThatDisagree(t *testing.T) {
 	})
 	server, runs := newCounting(auth)
 	auth.Protect(server)
+	vendor := 0
+	require.NoError(t, mcp.AddReceivingCustomMethod(server, "vendor/search", func(context.Context, *mcp.ServerSession, *vendorParams) (*vendorResult, error) {
+		vendor++
+		return &vendorResult{}, nil
+	}))
 	sdk := sdkHandler(server, true)
-	execute := ""
+	execute, rewriteMethod := "", ""
 	h := auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rewriteMethod != "" {
+			r.Header.Set("Mcp-Method", rewriteMethod)
+		}
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(execute)), int64(len(execute))
 		sdk.ServeHTTP(w, r)
 	}))
@@ -119,6 +159,34 @@ func TestAUTHZ12_ReadersThatDisagree(t *testing.T) {
 			}
 		})
 	}
+	t.Run("methods that name something else", func(t *testing.T) {
+		for _, body := range []string{
+			rpc("resources/subscribe", map[string]any{"uri": "secret://x"}),
+			rpc("resources/unsubscribe", map[string]any{"uri": "secret://x"}),
+			rpc("completion/complete", map[string]any{"ref": map[string]any{"type": "ref/prompt", "name": "secret"}, "argument": map[string]any{"name": "x", "value": ""}}),
+			rpc("completion/complete", map[string]any{"ref": map[string]any{"type": "ref/resource", "uri": "secret://x/{id}"}, "argument": map[string]any{"name": "id", "value": ""}}),
+			rpc("vendor/search", map[string]any{}),
+		} {
+			execute = body
+			w := serve(h, post(call("open"), is.token(t)))
+			require.NotContains(t, w.Body.String(), `"result"`, body)
+			require.Contains(t, w.Body.String(), `"code":-32`, body)
+		}
+		require.Zero(t, vendor)
+		require.Zero(t, runs.Load())
+		for _, uri := range []string{"secret://x", "other://x"} {
+			listen := modern("subscriptions/listen", "", map[string]any{"notifications": map[string]any{"resourceSubscriptions": []string{uri}}}, "")
+			body, err := io.ReadAll(listen.Body)
+			require.NoError(t, err)
+			execute = string(body)
+			// The answer is a stream; a refusal ends it.
+			r := modern("tools/call", "open", map[string]any{"name": "open"}, is.token(t))
+			rewriteMethod = "subscriptions/listen"
+			w := serve(h, r)
+			rewriteMethod = ""
+			require.Contains(t, w.Body.String(), `"code":-32602`)
+		}
+	})
 	t.Run("they agree: one decision, one policy", func(t *testing.T) {
 		log.take()
 		policies = 0
@@ -143,6 +211,9 @@ func TestProtect_ForgottenFailsClosed(t *testing.T) {
 			log.take()
 			w := serve(h, post(body, is.token(t)))
 			require.Equal(t, http.StatusServiceUnavailable, w.Code, body)
+			all := log.take()
+			require.Len(t, all, 1, "one decision, and none that says allowed")
+			require.Equal(t, mcpauth.ReasonUnprotected, all[0].Reason)
 			require.NotEmpty(t, w.Header().Get("Retry-After"))
 			require.Empty(t, w.Header()["Www-Authenticate"])
 			require.NotContains(t, w.Body.String(), "forgotten")
@@ -258,6 +329,7 @@ func TestProtect_SSEHandlerIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			web := httptest.NewServer(h)
 			defer web.Close()
+			defer web.CloseClientConnections()
 			client := mcp.NewClient(&mcp.Implementation{Name: "c", Version: "1"}, nil)
 			_, err := client.Connect(t.Context(), &mcp.SSEClientTransport{Endpoint: web.URL, HTTPClient: bearer(is.token(t))}, nil)
 			require.Error(t, err)
@@ -346,35 +418,6 @@ func TestProtect_InMemory(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, list.Tools, 1)
 	require.Equal(t, "private", list.CacheScope)
-}
-
-// Where the SDK's context key cannot be learned, everything works by way of its own middleware.
-func TestCOMPAT02_WithoutTheSDKsKey(t *testing.T) {
-	mcpauth.ForgetSDKKey(t)
-	is := newIssuer(t)
-	auth, clock := newAuth(t, is, nil)
-	server := newSeeing(auth)
-	var header http.Header
-	mcpauth.AddTool(auth, server, &mcp.Tool{Name: "headers"}, func(_ context.Context, req *mcp.CallToolRequest, _ noInput) (*mcp.CallToolResult, any, error) {
-		header = req.Extra.Header
-		return &mcp.CallToolResult{}, nil, nil
-	}, scopes.Authenticated())
-	weak, strong := is.token(t, claims{"jti": "weak"}), is.token(t, claims{"jti": "strong", "scope": "files:write"})
-
-	stateful := auth.Wrap(sdkHandler(server, false))
-	id := openSession(t, stateful, weak)
-	w := serve(stateful, inSession(id, post(call("write"), strong)))
-	require.Contains(t, w.Body.String(), "jti=strong principal=files:write extra=files:write")
-	require.Equal(t, http.StatusForbidden, serve(stateful, inSession(id, post(call("write"), weak))).Code)
-	require.Equal(t, http.StatusForbidden, serve(stateful, inSession(id, post(call("tell"), is.token(t, claims{"sub": "eve"})))).Code)
-
-	stateless := auth.Wrap(sdkHandler(server, true))
-	require.Contains(t, serve(stateless, post(call("tell"), strong)).Body.String(), "jti=strong principal=files:write extra=files:write context=files:write.")
-	require.Equal(t, http.StatusOK, serve(stateless, post(call("headers"), strong)).Code)
-	require.NotContains(t, header, "Authorization")
-
-	clock.advance(10*60e9 + 20e9) // COMPAT-03: within the leeway, which the SDK must not judge again
-	require.Equal(t, http.StatusOK, serve(stateless, post(call("tell"), strong)).Code)
 }
 
 func TestProtect_KeepsWhatWasThere(t *testing.T) {

@@ -6,9 +6,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
+	sdkauth "github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/require"
 
@@ -206,19 +208,17 @@ func TestSEC01_ToolsSeeTheCallerAndNoCredentials(t *testing.T) {
 	is := newIssuer(t)
 	auth, _ := newAuth(t, is, nil)
 	server := mcp.NewServer(&mcp.Implementation{Name: "x", Version: "1"}, nil)
-	calls := 0
+	type sight struct {
+		principal *mcpauth.Principal
+		info      sdkauth.TokenInfo
+		scopes    []string
+		header    http.Header
+	}
+	var seen []sight
 	mcpauth.AddTool(auth, server, &mcp.Tool{Name: "look"}, func(ctx context.Context, req *mcp.CallToolRequest, _ noInput) (*mcp.CallToolResult, any, error) {
-		calls++
-		p, ok := mcpauth.FromContext(ctx)
-		require.True(t, ok)
-		require.Equal(t, p.ID(), req.Extra.TokenInfo.UserID)
-		require.Equal(t, p.Expiry(), req.Extra.TokenInfo.Expiration)
-		require.Equal(t, []string{"a", "b"}, req.Extra.TokenInfo.Scopes)
-		for _, name := range []string{"Authorization", "Dpop", "Proxy-Authorization"} {
-			require.NotContains(t, req.Extra.Header, name)
-		}
-		require.Equal(t, "kept", req.Extra.Header.Get("X-Other"))
-		req.Extra.TokenInfo.Scopes[0] = "changed" // must not reach anybody else
+		p, _ := mcpauth.FromContext(ctx)
+		seen = append(seen, sight{p, *req.Extra.TokenInfo, slices.Clone(req.Extra.TokenInfo.Scopes), req.Extra.Header}) // judged outside: a tool cannot end a test
+		req.Extra.TokenInfo.Scopes[0] = "changed"                                                                       // must not reach anybody else
 		return &mcp.CallToolResult{}, nil, nil
 	}, scopes.All("a"))
 	for _, stateless := range []bool{true, false} {
@@ -239,7 +239,17 @@ func TestSEC01_ToolsSeeTheCallerAndNoCredentials(t *testing.T) {
 		}
 		require.Equal(t, "Bearer "+token, r.Header.Get("Authorization"), "the caller's request is left alone")
 	}
-	require.Equal(t, 4, calls)
+	require.Len(t, seen, 4)
+	for _, s := range seen {
+		require.NotNil(t, s.principal)
+		require.Equal(t, s.principal.ID(), s.info.UserID)
+		require.Equal(t, s.principal.Expiry(), s.info.Expiration)
+		require.Equal(t, []string{"a", "b"}, s.scopes)
+		for _, name := range []string{"Authorization", "Dpop", "Proxy-Authorization"} {
+			require.NotContains(t, s.header, name)
+		}
+		require.Equal(t, "kept", s.header.Get("X-Other"))
+	}
 }
 
 // AUTHZ-13: the handler reads what the client sent, byte for byte.

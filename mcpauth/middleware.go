@@ -265,15 +265,18 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 		return stop(a, nil)
 	}
 
-	header := withoutCredentials(r.Header)
-	if a := m.decide(r, req, header, ops, revision); a != nil {
-		return stop(*a, ops[0].id)
-	}
 	if h.isSDK && !h.probe.passed(h, r, req) {
 		a := unavailable(0)
 		m.refuseRequest(r, req, a.status, &explanation{reason: ReasonUnprotected, expected: "a server that was given to Protect", got: "another server",
 			cure: "call auth.Protect(server) for every server that getServer returns; the SDK's SSEHandler cannot be protected"})
 		return stop(a, ops[0].id)
+	}
+	header := withoutCredentials(r.Header)
+	if a := m.decide(r, req, header, ops, revision); a != nil {
+		return stop(*a, ops[0].id)
+	}
+	if h.isSDK {
+		decodeName(header)
 	}
 	req.describe(r, ops)
 	return req.inner(r, header, body)

@@ -128,7 +128,7 @@ func (g *guard) handle(ctx context.Context, next mcp.MethodHandler, method strin
 		caller = st
 	}
 	if caller.principal == nil {
-		m.logRefusal(ctx, nil, Operation{Method: method}, http.StatusForbidden, explanation{
+		m.logRefusal(ctx, nil, Operation{Method: method}, http.StatusForbidden, &explanation{
 			reason: ReasonNoPrincipal, expected: "a request by way of Wrap, or a connection whose context has a caller", got: "neither",
 			cure: "put auth.Wrap around the handler of this server; the SDK's SSEHandler cannot be protected",
 		}, nil)
@@ -169,7 +169,7 @@ var forbidden = &jsonrpc.Error{Code: http.StatusForbidden, Message: http.StatusT
 func (m *Middleware) guardRefuses(ctx context.Context, caller *request, o pending, v verdict, local bool) error {
 	e := m.refusal(caller.principal, v, o.op)
 	if !local {
-		m.logRefusal(ctx, caller.principal, o.op, http.StatusForbidden, explanation{
+		m.logRefusal(ctx, caller.principal, o.op, http.StatusForbidden, &explanation{
 			reason: ReasonReadersDisagree, expected: "the operation that Wrap allowed", got: "one that is refused: " + string(v.reason),
 			cure: "report this with the body, credentials removed; until then the request stays refused",
 		}, caller.http)

@@ -53,7 +53,7 @@ func (m *Middleware) refuseRequest(r *http.Request, req *request, status int, wh
 	if req != nil {
 		p = req.principal
 	}
-	m.logRefusal(r.Context(), p, Operation{}, status, *why, r)
+	m.logRefusal(r.Context(), p, Operation{}, status, why, r)
 	if m.onDecision != nil {
 		m.onDecision(r.Context(), Decision{
 			Time: m.now(), Status: status, Reason: why.reason, Principal: p, TraceID: traceID(r.Header),
@@ -79,7 +79,7 @@ func (m *Middleware) reportOperation(ctx context.Context, r *http.Request, req *
 		d.Reason, d.Status = ReasonBatch, http.StatusForbidden
 	}
 	if !d.Allowed {
-		m.logRefusal(ctx, req.principal, o.op, d.Status, why, r)
+		m.logRefusal(ctx, req.principal, o.op, d.Status, &why, r)
 	}
 	if m.onDecision == nil {
 		return
@@ -122,7 +122,7 @@ func (m *Middleware) explain(p *Principal, v verdict, e *Error) explanation {
 	return why
 }
 
-func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation, status int, why explanation, r *http.Request) {
+func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation, status int, why *explanation, r *http.Request) {
 	level := slog.LevelWarn
 	switch why.reason {
 	case ReasonNoCredentials, ReasonInsufficientScope:

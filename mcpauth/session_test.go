@@ -235,3 +235,32 @@ func TestTOK20_TokenInfoBelongsToOneRequest(t *testing.T) {
 		}
 	}
 }
+
+// Where the SDK's context key cannot be learned, everything works by way of its own middleware.
+func TestCOMPAT02_WithoutTheSDKsKey(t *testing.T) {
+	mcpauth.ForgetSDKKey(t)
+	is := newIssuer(t)
+	auth, clock := newAuth(t, is, nil)
+	server := newSeeing(auth)
+	var header http.Header
+	mcpauth.AddTool(auth, server, &mcp.Tool{Name: "headers"}, func(_ context.Context, req *mcp.CallToolRequest, _ noInput) (*mcp.CallToolResult, any, error) {
+		header = req.Extra.Header
+		return &mcp.CallToolResult{}, nil, nil
+	}, scopes.Authenticated())
+	weak, strong := is.token(t, claims{"jti": "weak"}), is.token(t, claims{"jti": "strong", "scope": "files:write"})
+
+	stateful := auth.Wrap(sdkHandler(server, false))
+	id := openSession(t, stateful, weak)
+	w := serve(stateful, inSession(id, post(call("write"), strong)))
+	require.Contains(t, w.Body.String(), "jti=strong principal=files:write extra=files:write")
+	require.Equal(t, http.StatusForbidden, serve(stateful, inSession(id, post(call("write"), weak))).Code)
+	require.Equal(t, http.StatusForbidden, serve(stateful, inSession(id, post(call("tell"), is.token(t, claims{"sub": "eve"})))).Code)
+
+	stateless := auth.Wrap(sdkHandler(server, true))
+	require.Contains(t, serve(stateless, post(call("tell"), strong)).Body.String(), "jti=strong principal=files:write extra=files:write context=files:write.")
+	require.Equal(t, http.StatusOK, serve(stateless, post(call("headers"), strong)).Code)
+	require.NotContains(t, header, "Authorization")
+
+	clock.advance(10*60e9 + 20e9) // COMPAT-03: within the leeway, which the SDK must not judge again
+	require.Equal(t, http.StatusOK, serve(stateless, post(call("tell"), strong)).Code)
+}

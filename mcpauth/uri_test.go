@@ -12,7 +12,7 @@ import (
 )
 
 // callerOf returns the Principal that a token makes.
-func callerOf(t *testing.T, auth *mcpauth.Middleware, token string) (p *mcpauth.Principal) {
+func callerOf(t testing.TB, auth *mcpauth.Middleware, token string) (p *mcpauth.Principal) {
 	t.Helper()
 	serve(auth.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		p, _ = mcpauth.FromContext(r.Context())

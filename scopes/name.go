@@ -55,7 +55,7 @@ func cut(s string) string {
 
 // walk is the number of names up to which looking at each costs a few nanoseconds at most, which a map's memory in every cached
 // token is not worth.
-const walk = 8
+const walk = 16
 
 // names is a set that keeps the order in which names arrived.
 type names struct {

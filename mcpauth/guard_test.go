@@ -198,6 +198,35 @@ func TestAUTHZ12_ReadersThatDisagree(t *testing.T) {
 	})
 }
 
+// The second guard finds the rule of everything that the first one let through.
+func TestAUTHZ12_ReadersThatAgree(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	server, runs := newCounting(auth)
+	auth.Protect(server)
+	auth.RequirePrompt("secret", scopes.All("s"))
+	auth.RequireResource("secret://x", scopes.All("s"))
+	auth.RequireResource("secret://x/{id}", scopes.All("s"))
+	h := auth.Wrap(sdkHandler(server, false))
+	token := is.scoped(t, "s")
+	id := openSession(t, h, token)
+	completion := func(ref map[string]any) string {
+		return rpc("completion/complete", map[string]any{"ref": ref, "argument": map[string]any{"name": "id", "value": ""}})
+	}
+	for i, body := range []string{
+		rpc("resources/subscribe", map[string]any{"uri": "secret://x"}),
+		rpc("resources/unsubscribe", map[string]any{"uri": "secret://x"}),
+		completion(map[string]any{"type": "ref/prompt", "name": "secret"}),
+		completion(map[string]any{"type": "ref/resource", "uri": "secret://x/{id}"}),
+	} {
+		w := serve(h, inSession(id, post(body, token)))
+		require.Contains(t, w.Body.String(), `"result"`)
+		require.EqualValues(t, i+1, runs.Load())
+		require.Equal(t, http.StatusForbidden, serve(h, inSession(id, post(body, is.token(t)))).Code)
+		require.EqualValues(t, i+1, runs.Load())
+	}
+}
+
 // An SDK handler whose server was never given to Protect is not served.
 func TestProtect_ForgottenFailsClosed(t *testing.T) {
 	is := newIssuer(t)

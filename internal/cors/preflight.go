@@ -93,6 +93,10 @@ func (p *Policy) allowOrigin(h http.Header, r *http.Request) {
 }
 
 func addVary(h http.Header) {
+	if len(h) == 0 { // the usual case, and cheaper than looking the field up
+		h["Vary"] = varyOrigin
+		return
+	}
 	lines := h["Vary"]
 	if lines == nil {
 		h["Vary"] = varyOrigin

@@ -184,6 +184,7 @@ type Middleware struct {
 	anonymous *refusal // of a request without credentials, made once: scanners send many
 	report    reporter
 	guarded   guards
+	sessions  sessions
 	warnings  []string
 }
 

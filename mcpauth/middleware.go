@@ -78,6 +78,7 @@ func (h *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer cancel()
 		req.Context = ctx
 	}
+	defer func() { m.answered(w.Header(), req) }() // after a panic too: the answer may have begun
 	h.serveInner(w, inner, req)
 	if h.isSDK && req.guardExpected && !req.reached.Load() {
 		h.probe.doubt(h, r, req)
@@ -265,6 +266,14 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 		return stop(a, nil)
 	}
 
+	sessionless := revision >= revision20260728
+	if !sessionless {
+		if why := m.sessionRefused(req.principal, r); why.reason != "" {
+			a := answer{status: http.StatusForbidden} // no token would help
+			m.refuseRequest(r, req, a.status, &why)
+			return stop(a, ops[0].id)
+		}
+	}
 	if h.isSDK && !h.probe.passed(h, r, req) {
 		a := unavailable(0)
 		m.refuseRequest(r, req, a.status, &explanation{reason: ReasonUnprotected, expected: "a server that was given to Protect", got: "another server",
@@ -277,6 +286,11 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 	}
 	if h.isSDK {
 		decodeName(header)
+	}
+	if sessionless {
+		// HTTP-13: this revision has no sessions. A handler that knows them all the same must not find the
+		// id of a session whose owner was not asked for.
+		delete(header, "Mcp-Session-Id")
 	}
 	req.describe(r, ops)
 	return req.inner(r, header, body)

@@ -72,6 +72,8 @@ const (
 	ReasonRepeatedHeader Reason = "header_repeated"
 	ReasonBodyTooLarge   Reason = "body_too_large"
 	ReasonBodyUnread     Reason = "body_unread"
+
+	ReasonSessionOfAnother Reason = "session_of_another" // 403: the Mcp-Session-Id is that of another caller
 )
 
 // Registered error codes (RFC 6750, Section 3.1).

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-mcpauth/sdk/mcpauth"
@@ -326,6 +327,31 @@ func TestRequireMethod(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, w.Code)
 	require.Empty(t, w.Header()["Www-Authenticate"])
 	require.Equal(t, before, inner.runs())
+}
+
+type vendorParams struct{ mcp.ParamsBase }
+type vendorResult struct{ mcp.ResultBase }
+
+// A custom method is denied until RequireMethod opens it, and then runs for those who meet its rule.
+func TestRequireMethod_OpensCustomMethodsOfTheSDK(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	server, _ := newCounting(auth)
+	auth.Protect(server)
+	runs := 0
+	require.NoError(t, mcp.AddReceivingCustomMethod(server, "vendor/search", func(ctx context.Context, _ *mcp.ServerSession, _ *vendorParams) (*vendorResult, error) {
+		if p, ok := mcpauth.FromContext(ctx); ok && p.Subject() == "ada" {
+			runs++
+		}
+		return &vendorResult{}, nil
+	}))
+	h := auth.Wrap(sdkHandler(server, true))
+	require.Contains(t, serve(h, post(rpc("vendor/search", nil), is.scoped(t, "search"))).Body.String(), "-32601")
+	auth.RequireMethod("vendor/search", scopes.All("search"))
+	require.Equal(t, http.StatusForbidden, serve(h, post(rpc("vendor/search", nil), is.token(t))).Code)
+	require.Zero(t, runs)
+	require.Contains(t, serve(h, post(rpc("vendor/search", nil), is.scoped(t, "search"))).Body.String(), `"result"`)
+	require.Equal(t, 1, runs)
 }
 
 func TestManyRules(t *testing.T) {

@@ -46,7 +46,8 @@ type Config struct {
 	StepUp  StepUp  // what a 403 names; zero: StepUpByRevision
 
 	// Conceal answers every operation that the caller's token does not allow as if it did not exist.
-	// Clients can then not step up. Lists show what is allowed, whatever Listing says.
+	// Clients can then not step up. Lists show what is allowed, whatever Listing says. It does not go
+	// with Unlisted, which lets the handler answer what does not exist.
 	Conceal bool
 
 	// Origins are web origins, besides the resource's own, whose pages may call the endpoint, written
@@ -237,6 +238,9 @@ func New(cfg Config) (*Middleware, error) {
 		case s == offlineAccess:
 			errs.add("BaseScopes", "%q is for clients to ask for, not for resources (MCP, Refresh Tokens); remove it", s)
 		}
+	}
+	if cfg.Conceal && !cfg.Unlisted.IsZero() {
+		errs.add("Conceal", "goes with the zero Unlisted only: what is concealed must be answered like what does not exist")
 	}
 	m.base = dedupe(m.base)
 	m.rules.base, m.rules.unlisted = m.base, cfg.Unlisted

@@ -15,7 +15,8 @@ import (
 // says; [ErrUnavailable], wrapped or not, is 503; any other error is a bare 403, which tells clients
 // that no other token would help. A Policy that panics refuses.
 //
-// A Policy runs for operations, never for lists: it does not hide anything.
+// It is asked once for each operation, a list as such among them; what a list shows is up to the rules
+// alone.
 type Policy func(context.Context, *Call) error
 
 // Listing says what lists of tools, prompts and resources show a caller.

@@ -89,14 +89,24 @@ func ExampleMiddleware_RequireTools() {
 
 // A table of rules is tested without a server: Check is the decision that requests get.
 func ExampleMiddleware_Check() {
-	is := newIssuer(exampleT{})
-	auth, _ := newAuth(exampleT{}, is, nil)
+	auth, err := mcpauth.New(mcpauth.Config{
+		Resource: "https://mcp.example.com/mcp",
+		Issuers:  []mcpauth.Issuer{{URL: "https://login.example.com"}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
 	auth.RequireTools(map[string]scopes.Rule{
 		"read_file":   scopes.All("files:read"),
 		"delete_file": scopes.And(scopes.All("files:write"), scopes.Role("editor")),
 	})
-	reader := principalOf(exampleT{}, auth, is.token(exampleT{}, claims{"scope": "files:read"}))
-	editor := principalOf(exampleT{}, auth, is.token(exampleT{}, claims{"scope": "files:read", "roles": []string{"editor"}}))
+	who := func(name string, scope, roles []string) *mcpauth.Principal {
+		return mcpauth.NewPrincipal(mcpauth.Identity{
+			Issuer: "https://login.example.com", Subject: name, Grant: scopes.NewGrant(scope, roles),
+		})
+	}
+	reader := who("reader", []string{"files:read"}, nil)
+	editor := who("editor", []string{"files:read"}, []string{"editor"})
 	for _, c := range []struct {
 		who    string
 		caller *mcpauth.Principal

@@ -302,6 +302,21 @@ func TestHTTP20_OddPathsDoNotGetPast(t *testing.T) {
 	require.Equal(t, 1, reached)
 }
 
+// A resource whose path ends in a slash is that path, not all below it.
+func TestHTTP20_MountServesOnePath(t *testing.T) {
+	is := newIssuer(t)
+	for resource, below := range map[string]string{
+		"https://mcp.example.com": "/other", "https://mcp.example.com/": "/other", "https://mcp.example.com/mcp/": "/mcp/other", "https://mcp.example.com/mcp": "/mcp/",
+	} {
+		auth := newResource(t, is, resource, nil)
+		mux := http.NewServeMux()
+		auth.Mount(mux, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("reached") }))
+		r := post(call("whoami"), is.token(t, claims{"aud": resource}))
+		r.URL.Path = below
+		require.Equal(t, http.StatusNotFound, serve(mux, r).Code, resource)
+	}
+}
+
 func TestWrap_IsIdempotentAndKeepsTheResponseWriter(t *testing.T) {
 	is := newIssuer(t)
 	auth, _ := newAuth(t, is, nil)

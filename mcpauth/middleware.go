@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"time"
 
@@ -431,5 +432,8 @@ func (req *request) describe(r *http.Request, ops []pending) {
 
 // leftOf is how long the token of p still counts.
 func (m *Middleware) leftOf(p *Principal) time.Duration {
+	if p.expiry.IsZero() { // not over HTTP: a token without an expiry is refused
+		return math.MaxInt64
+	}
 	return p.expiry.Add(p.leeway).Sub(m.now())
 }

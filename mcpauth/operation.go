@@ -36,7 +36,8 @@ type Call struct {
 }
 
 // A Decision is what was decided about one operation, or about one request that was refused before
-// any operation in it was looked at. It holds no credentials and no argument.
+// any operation in it was looked at. A subscriptions/listen makes one for itself and one for each
+// resource that it names. A Decision holds no credentials and no argument.
 type Decision struct {
 	Time      time.Time // by Config.Now
 	Allowed   bool

@@ -134,6 +134,12 @@ func (g *guard) handle(ctx context.Context, next mcp.MethodHandler, method strin
 		}, nil)
 		return nil, forbidden
 	}
+	if local && m.leftOf(caller.principal) <= 0 {
+		m.logRefusal(ctx, caller.principal, Operation{Method: method}, http.StatusForbidden, &explanation{
+			reason: ReasonTokenExpired, expected: "a caller whose credentials have not ended", got: "one whose Expiry has passed",
+		}, nil)
+		return nil, forbidden
+	}
 	g.first.Do(func() { g.verifyOnce(ctx) })
 
 	ops, ok := operationsOf(method, req)

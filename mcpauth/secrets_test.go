@@ -226,10 +226,10 @@ func TestSEC02_SecretsOfURLsStayOut(t *testing.T) {
 // Threat 94, CWE-117: whatever a client sends, a refusal is one line of printable ASCII.
 func TestSEC_LogsHoldNoForeignControl(t *testing.T) {
 	is := newIssuer(t)
-	var out bytes.Buffer
+	out := &ear{}
 	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
 		// A handler that quotes nothing.
-		cfg.Logger = slog.New(bareHandler{&out})
+		cfg.Logger = slog.New(bareHandler{out})
 	})
 	auth.RequireTool("*", scopes.All("x"))
 	h := auth.Wrap(http.NotFoundHandler())
@@ -252,7 +252,7 @@ func TestSEC_LogsHoldNoForeignControl(t *testing.T) {
 	r = post(call("a"), is.token(t))
 	r.Method = "PA\nTCH"
 	serve(h, r)
-	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	lines := strings.Split(strings.TrimSuffix(out.text(), "\n"), "\n")
 	require.Greater(t, len(lines), 10)
 	for _, line := range lines {
 		require.True(t, strings.HasPrefix(line, "mcpauth: ") || strings.HasPrefix(line, "keys "), "%q", line)

@@ -79,10 +79,14 @@ func (s *sessions) holder(id, owner string, now time.Time) (user string, another
 // bind gives a session that nobody has to a caller. A session never changes hands, whatever a handler
 // answers.
 func (s *sessions) bind(id string, p *Principal, perUser bool, now time.Time) {
-	key := keyOf(id)
+	key, owner := keyOf(id), p.sessionOwner(perUser)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, found := s.find(key, now); found != nil {
+	if e, found := s.find(key, now); found != nil {
+		if found.owner == owner {
+			found.last = now // a stream may have been open for long
+			s.used.MoveToFront(e)
+		}
 		return
 	}
 	for e := s.used.Back(); e != nil; e = s.used.Back() {
@@ -94,7 +98,7 @@ func (s *sessions) bind(id string, p *Principal, perUser bool, now time.Time) {
 	if s.known == nil {
 		s.known = make(map[sessionKey]*lru.Element)
 	}
-	s.known[key] = s.used.PushFront(&session{key: key, owner: p.sessionOwner(perUser), user: p.sessionOwner(true), last: now})
+	s.known[key] = s.used.PushFront(&session{key: key, owner: owner, user: p.sessionOwner(true), last: now})
 }
 
 // ending makes a session the first to be forgotten. It is not forgotten at once: whether the handler

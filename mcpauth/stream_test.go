@@ -154,7 +154,7 @@ func TestHTTP17_GETStreamOfASessionEnds(t *testing.T) {
 	s, is, clock, server, left := newStreams(t, false)
 	token := is.token(t)
 	id := openLive(t, s, token, left)
-	clock.set(epoch.Add(10*time.Minute - 300*time.Millisecond))
+	clock.set(epoch.Add(10*time.Minute - time.Second))
 	r := httptest.NewRequest("GET", testResource, nil)
 	r.Header.Set("Authorization", "Bearer "+token)
 	r.Header.Set("Accept", "text/event-stream")
@@ -187,7 +187,7 @@ func TestHTTP17_ListenStreamEnds(t *testing.T) {
 	_, _ = io.Copy(io.Discard, resp.Body)
 	within(t, left)
 
-	clock.set(epoch.Add(10*time.Minute - 300*time.Millisecond))
+	clock.set(epoch.Add(10*time.Minute - time.Second))
 	resp = do(t, s, modern("subscriptions/listen", "", map[string]any{"notifications": map[string]any{"toolsListChanged": true}}, token))
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	read := make(chan string, 1)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-mcpauth/sdk/internal/strictjson"
 )
 
 // claimNames are the claims that decide something here or in the mapping of rights. Another spelling of
@@ -29,6 +31,9 @@ func (iss *issuer) acceptClaims(t *Token, now time.Time) *Error {
 		return refusal
 	}
 	if refusal := iss.acceptAudience(t); refusal != nil {
+		return refusal
+	}
+	if refusal := iss.acceptStandIn(t); refusal != nil {
 		return refusal
 	}
 	if iss.clients != nil {
@@ -120,12 +125,21 @@ func acceptKind(t *Token) *Error {
 		return &Error{Reason: ReasonIDToken, Expected: "an access token", Got: "an ID token: claim typ " + quote(kind), Cure: cure}
 	case "refresh", "offline":
 		return &Error{Reason: ReasonRefreshToken, Expected: "an access token", Got: "a refresh token: claim typ " + quote(kind), Cure: cure}
+	case "logout":
+		return &Error{Reason: ReasonType, Expected: "an access token", Got: "a logout token: claim typ " + quote(kind), Cure: cure}
 	}
 	switch lowerASCII(use) {
+	case "", "access":
 	case "id":
 		return &Error{Reason: ReasonIDToken, Expected: "an access token", Got: "an ID token: token_use " + quote(use), Cure: cure}
 	case "refresh":
 		return &Error{Reason: ReasonRefreshToken, Expected: "an access token", Got: "a refresh token: token_use " + quote(use), Cure: cure}
+	default:
+		return &Error{Reason: ReasonType, Expected: "an access token", Got: "a token of another kind: token_use " + quote(use), Cure: cure}
+	}
+	if _, ok := t.Claims["events"]; ok {
+		// RFC 8417, Section 2.2; OpenID Connect Back-Channel Logout 1.0, Section 2.4.
+		return &Error{Reason: ReasonType, Expected: "an access token", Got: "a security event token: it has events", Cure: cure}
 	}
 	if t.Type == accessTokenType {
 		return nil
@@ -232,6 +246,50 @@ func (iss *issuer) acceptAudience(t *Token) *Error {
 	return e
 }
 
+// acceptStandIn looks again at a token that neither its typ nor its audience shows to be an access token
+// for this resource: an audience that stands in for it, such as the id of an application, is also that
+// of ID tokens (OpenID Connect Core 1.0, Section 2).
+func (iss *issuer) acceptStandIn(t *Token) *Error {
+	if t.Type == accessTokenType || len(iss.Audiences) > 0 && iss.names(t, iss.Audiences[0]) {
+		return nil
+	}
+	refuse := func(got string) *Error {
+		return &Error{
+			Reason: ReasonIDToken, Expected: "an access token", Got: "what may be an ID token: " + got,
+			Cure: "the client must send the access_token of the token response; have the authorization server issue typ at+jwt, " +
+				"or put the resource identifier into aud",
+		}
+	}
+	if t.ClientID == "" {
+		return refuse("nothing says which client it was issued to")
+	}
+	_, scope := t.Claims["scope"]
+	_, scp := t.Claims["scp"]
+	kind, _, _ := stringClaim(t.Claims, "typ")
+	use, _, _ := stringClaim(t.Claims, "token_use")
+	azp, _, _ := stringClaim(t.Claims, "azp")
+	if aud, ok := t.Claims["aud"].(string); ok && aud == azp && !scope && !scp && kind == "" && use == "" {
+		return refuse("its only audience is the client itself, and it has no scope")
+	}
+	return nil
+}
+
+// names reports whether aud holds this audience, or its twin.
+func (iss *issuer) names(t *Token, audience string) bool {
+	same := func(v any) bool {
+		s, ok := v.(string)
+		if !ok {
+			return false
+		}
+		twin, isOrigin := originTwin(audience)
+		return s == audience || isOrigin && s == twin
+	}
+	if list, ok := t.Claims["aud"].([]any); ok {
+		return slices.ContainsFunc(list, same)
+	}
+	return same(t.Claims["aud"])
+}
+
 // audienceCure recognizes what providers do when they have not been told about the resource.
 func (iss *issuer) audienceCure(list []string, client string) string {
 	has := func(f func(string) bool) bool { return slices.ContainsFunc(list, f) }
@@ -293,6 +351,21 @@ func stringClaim(claims map[string]any, name string) (string, bool, *Error) {
 		return "", false, malformed(name+" as a string", kindOf(value), nil)
 	}
 	return s, true, nil
+}
+
+// String names the type for a log line, as kindOf does.
+func (n notString) String() string {
+	switch n.kind {
+	case strictjson.ObjectKind:
+		return "an object"
+	case strictjson.ArrayKind:
+		return "an array"
+	case strictjson.NumberKind:
+		return "a number"
+	case strictjson.BoolKind:
+		return "a boolean"
+	}
+	return "null"
 }
 
 func kindOf(value any) string {

@@ -32,8 +32,11 @@ type refresher interface {
 // An Issuer is one authorization server whose tokens are accepted, and what they must look like.
 // URL, Keys and Audiences (or AnyAudience) are required.
 type Issuer struct {
-	URL        string   // iss, compared byte for byte; need not be a URL
-	Audiences  []string // aud must hold one of these, byte for byte; https://h and https://h/ are the same
+	URL string // iss, compared byte for byte; need not be a URL
+	// Audiences must hold aud, or a member of it, byte for byte; https://h and https://h/ are the same. The
+	// first is the resource itself. Tokens for another one, which stands in for it, are looked at twice,
+	// since ID tokens may have it too.
+	Audiences  []string
 	ClientIDs  []string // tokens issued to these clients only; nil accepts any client
 	Algorithms []string // accepted alg values; nil accepts every one in [Algorithms]
 

@@ -129,11 +129,11 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Token, *Error) {
 	if err != nil {
 		return nil, malformed("a signature in canonical base64url", "other bytes", nil)
 	}
-	claims, refusal := parseClaims(payloadPart)
+	payload, issClaim, refusal := scanClaims(payloadPart)
 	if refusal != nil {
 		return nil, refusal
 	}
-	index, refusal := v.issuerOf(claims)
+	index, refusal := v.issuerOf(issClaim)
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -145,6 +145,10 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Token, *Error) {
 	if refusal != nil {
 		return nil, refusal
 	}
+	claims, err := strictjson.Object(payload, strictjson.Limits{MaxDepth: maxDepth})
+	if err != nil {
+		return nil, malformed("claims that are one JSON object without duplicates", "something else", err)
+	}
 	t := &Token{
 		Issuer: index, Type: h.typ, Algorithm: h.alg, KeyID: h.kid, Key: key, Claims: claims,
 	}
@@ -154,34 +158,49 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Token, *Error) {
 	return t, nil
 }
 
-// parseClaims reads the payload as one strict JSON object (RFC 7519, Section 7.2).
-func parseClaims(encoded string) (map[string]any, *Error) {
-	text, err := base64url.DecodeString(encoded)
+// scanClaims validates the payload, which must be one strict JSON object (RFC 7519, Section 7.2), and
+// finds iss in it, nil if absent. It keeps nothing else: before the signature has been verified, a token
+// must not cost more than reading it.
+func scanClaims(encoded string) (payload []byte, iss any, refusal *Error) {
+	payload, err := base64url.DecodeString(encoded)
 	if err != nil {
-		return nil, malformed("claims in canonical base64url", "other bytes", nil)
+		return nil, nil, malformed("claims in canonical base64url", "other bytes", nil)
 	}
-	claims, err := strictjson.Object(text, strictjson.Limits{MaxDepth: maxDepth})
-	if err != nil {
-		return nil, malformed("claims that are one JSON object without duplicates", "something else", err)
-	}
-	for name := range claims {
-		if known := variantOf(name, claimNames); known != "" {
-			return nil, malformed("claim "+known, "a spelling of it with other letters", nil)
+	s := strictjson.NewScanner(payload, strictjson.Limits{MaxDepth: maxDepth})
+	err = s.Object(func(name []byte) (err error) {
+		if known := variantOf(name, claimNames); known != "" && refusal == nil {
+			refusal = malformed("claim "+known, "a spelling of it with other letters", nil)
 		}
+		if string(name) == "iss" {
+			if s.Kind() != strictjson.StringKind {
+				iss = notString{s.Kind()}
+				return nil
+			}
+			iss, err = s.String()
+		}
+		return err
+	})
+	if err == nil {
+		err = s.End()
 	}
-	return claims, nil
+	if err != nil {
+		return nil, nil, malformed("claims that are one JSON object without duplicates", "something else", err)
+	}
+	return payload, iss, refusal
 }
+
+// notString stands for an iss of another type, which is not kept.
+type notString struct{ kind strictjson.Kind }
 
 // issuerOf selects the issuer by iss before anything else is done with the token, so that no foreign
 // issuer is ever looked up (RFC 9068, Section 4). Simple string comparison: RFC 8414, Section 3.3.
-func (v *Verifier) issuerOf(claims map[string]any) (int, *Error) {
-	value, ok := claims["iss"]
-	if !ok {
+func (v *Verifier) issuerOf(value any) (int, *Error) {
+	if value == nil {
 		return 0, &Error{Reason: ReasonUnknownIssuer, Expected: "an iss claim", Got: "none"}
 	}
 	url, ok := value.(string)
 	if !ok {
-		return 0, malformed("iss as a string", kindOf(value), nil)
+		return 0, malformed("iss as a string", value.(notString).String(), nil)
 	}
 	index, ok := v.byURL[url]
 	if !ok {

@@ -94,7 +94,7 @@ type Config struct {
 	// would cure it; and a summary at the first request. It is never given a token. Nil discards.
 	Logger *slog.Logger
 
-	// Now is the clock that judges tokens. Nil: time.Now.
+	// Now is the clock that judges tokens and spaces the fetches of keys, so it must go on. Nil: time.Now.
 	Now func() time.Time
 }
 
@@ -118,6 +118,9 @@ type Issuer struct {
 
 	// SoleAudience refuses tokens that name another audience besides an accepted one.
 	SoleAudience bool
+
+	// Strict requires the claims sub, client_id, iat and jti, as RFC 9068, Section 2.2 does.
+	Strict bool
 
 	// ClientIDs accepts only tokens issued to these clients. Nil: any.
 	ClientIDs []string
@@ -333,10 +336,14 @@ func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 		verified = append(verified, jwt.Issuer{
 			URL: in.URL, Audiences: append([]string{cfg.Resource}, in.Audiences...), ClientIDs: in.ClientIDs,
 			Algorithms: in.Algorithms, Types: in.TokenTypes, Leeway: in.Leeway, Keys: keys,
-			SoleAudience: in.SoleAudience, AnyAudience: in.DangerouslyAcceptAnyAudience,
+			SoleAudience: in.SoleAudience, Strict: in.Strict, AnyAudience: in.DangerouslyAcceptAnyAudience,
 		})
 		if in.DangerouslyAcceptAnyAudience {
-			m.warnings = append(m.warnings, field+"DangerouslyAcceptAnyAudience: tokens for other resources of this issuer are accepted")
+			who := "of every client"
+			if in.ClientIDs != nil {
+				who = "of the listed clients"
+			}
+			m.warnings = append(m.warnings, field+"DangerouslyAcceptAnyAudience: tokens "+who+" are accepted, whatever resource they were issued for; set ClientIDs, or better Audiences")
 		}
 	}
 	tokens, err := jwt.New(verified, cfg.Now)
@@ -403,8 +410,8 @@ func (m *Middleware) publish(cfg Config, errs *mistakes) {
 }
 
 // Ready fetches metadata and keys of every issuer, where there are none yet, and returns what went
-// wrong, joined. Use it at start-up or as a readiness probe: until it succeeds, tokens of the issuers
-// named in the error are answered 503.
+// wrong, joined. Use it at start-up, or as a readiness probe where there is one issuer: until it
+// succeeds, tokens of the issuers named in the error are answered 503, and only theirs.
 func (m *Middleware) Ready(ctx context.Context) error {
 	errs := make([]error, len(m.issuers))
 	done := make(chan struct{})

@@ -45,9 +45,14 @@ func TestNewPrincipal(t *testing.T) {
 	require.Equal(t, "bot", client.Subject())
 	require.NotEqual(t, client.ID(), user.ID())
 
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-		require.NotContains(t, fmt.Sprintf(verb, p), "example.com", verb)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%T"} {
+		for _, v := range []any{p, *p, []*mcpauth.Principal{p}, struct{ P mcpauth.Principal }{*p}} {
+			text := fmt.Sprintf(verb, v)
+			require.NotContains(t, text, "example.com", verb)
+			require.NotContains(t, text, "ada", verb)
+		}
 	}
+	require.Equal(t, "<nil>", fmt.Sprintf("%v", (*mcpauth.Principal)(nil)))
 	require.NotContains(t, slog.AnyValue(p).Resolve().String(), "example.com")
 }
 

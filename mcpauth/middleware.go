@@ -33,6 +33,12 @@ const (
 // other kinds, Wrap works alone: their lists are not filtered ([Middleware.Visible] helps), and
 // subscriptions and calls are decided from the body.
 //
+// A session belongs to the caller whose answer was the first to name it in Mcp-Session-Id, and other
+// callers are refused. Wrap knows the last 65,536 sessions of the last 24 hours. What it does not know,
+// such as a session that another replica saw begin, is left to the handler; replicas in front of
+// handlers that bind no sessions themselves therefore need sticky routing. Requests of revision
+// 2026-07-28, which has no sessions, reach the handler without that header.
+//
 // Wrap does not look at the request's path; mount it at the path of the resource only, as
 // [Middleware.Mount] does. It is idempotent and never wraps the ResponseWriter.
 func (m *Middleware) Wrap(next http.Handler) http.Handler {
@@ -205,7 +211,7 @@ func (m *Middleware) identifyToken(ctx context.Context, token string) (*Principa
 	}
 	p := &Principal{
 		issuer: in.url, subject: t.Subject, clientID: t.ClientID, id: principalID(in.url, user, t.ClientID),
-		scheme: "Bearer", expiry: t.Expiry, grant: in.mapping.Grant(t.Claims), claims: &t.Claims,
+		scheme: "Bearer", expiry: t.Expiry, grant: in.mapping.Grant(t.Claims), claims: t.Claims,
 		mapping: in.mapping, leeway: in.leeway, hasSubject: hasSubject,
 	}
 	if m.revoked != nil {

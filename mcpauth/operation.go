@@ -48,7 +48,7 @@ type Decision struct {
 	Rule      string     // the rule that was asked, in the syntax of scopes.Parse; empty without one
 	Needed    []string   // scopes that the operation needs
 	Granted   []string   // scopes that the token holds
-	RequestID string     // JSON-RPC id as it stands in the body; empty for notifications
+	RequestID string     // JSON-RPC id as it stands in the body, foreign text of at most 256 bytes; empty for notifications
 	TraceID   string     // from a well-formed traceparent header (W3C Trace Context), else empty
 
 	// Expected, Got and Cure say in sentences, for an operator, what a refusal compared and what

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"slices"
@@ -30,7 +31,7 @@ type Principal struct {
 	scheme  string
 	expiry  time.Time
 	grant   scopes.Grant
-	claims  *map[string]any // a pointer, since fmt shows the fields of a copied Principal but not what they point to
+	claims  map[string]any
 	mapping *scopes.Mapping // names scopes as this caller's authorization server does
 	leeway  time.Duration
 }
@@ -57,7 +58,7 @@ func NewPrincipal(id Identity) *Principal {
 	claims, _ := clone(id.Claims).(map[string]any)
 	p := &Principal{
 		issuer: id.Issuer, subject: id.Subject, clientID: id.ClientID, id: principalID(id.Issuer, id.Subject, id.ClientID),
-		hasSubject: id.Subject != "", scheme: id.Scheme, expiry: id.Expiry, grant: id.Grant, claims: &claims,
+		hasSubject: id.Subject != "", scheme: id.Scheme, expiry: id.Expiry, grant: id.Grant, claims: claims,
 	}
 	if !p.hasSubject {
 		p.subject = id.ClientID
@@ -111,7 +112,7 @@ func (p *Principal) Claim(pointer string, v any) (bool, error) {
 	if claims == nil {
 		return false, nil
 	}
-	found, ok := ptr.Get(*claims)
+	found, ok := ptr.Get(claims)
 	if !ok {
 		return false, nil
 	}
@@ -223,8 +224,9 @@ func (p *Principal) String() string {
 	return "principal(" + p.id + ")"
 }
 
-// GoString implements [fmt.GoStringer] as String does.
-func (p *Principal) GoString() string { return p.String() }
+// Format implements [fmt.Formatter]: whatever the verb, and also for a copy, it writes what String
+// returns.
+func (p Principal) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, p.String()) }
 
 // MarshalText implements [encoding.TextMarshaler] as String does.
 func (p *Principal) MarshalText() ([]byte, error) { return []byte(p.String()), nil }

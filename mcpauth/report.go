@@ -44,7 +44,7 @@ func (rep *reporter) start(m *Middleware) {
 
 // broken reports a panic in a check. What was thrown is ours, not the client's.
 func (rep *reporter) broken(m *Middleware, r *http.Request, err error) {
-	m.log.ErrorContext(r.Context(), "mcpauth: refused", "reason", string(ReasonPanic), "status", http.StatusServiceUnavailable, "error", err.Error())
+	m.log.ErrorContext(r.Context(), "mcpauth: refused", "reason", string(ReasonPanic), "status", http.StatusServiceUnavailable, "error", loggable(err.Error()))
 }
 
 // refuseRequest reports a request that is refused before or without looking at single operations.
@@ -151,7 +151,7 @@ func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation,
 		attrs = append(attrs, slog.Any("principal", p))
 	}
 	if r != nil {
-		attrs = append(attrs, slog.String("http_method", loggable(r.Method)), slog.String("remote", r.RemoteAddr))
+		attrs = append(attrs, slog.String("http_method", loggable(r.Method)), slog.String("remote", loggable(r.RemoteAddr)))
 		if id := traceID(r.Header); id != "" {
 			attrs = append(attrs, slog.String("trace_id", id))
 		}

@@ -31,7 +31,9 @@ func (m *Middleware) readBody(w http.ResponseWriter, r *http.Request) ([]byte, a
 	whyTooLarge := explanation{reason: ReasonBodyTooLarge, expected: "at most Config.MaxBodyBytes", got: "more"}
 	if r.ContentLength > m.maxBody {
 		limitUnread(w, r)
-		w.Header().Set("Connection", "close")
+		if r.ProtoMajor == 1 { // in HTTP/2 it would end the streams of others, too
+			w.Header().Set("Connection", "close")
+		}
 		return nil, tooLarge, whyTooLarge
 	}
 	body, err := readAll(http.MaxBytesReader(w, r.Body, m.maxBody), r.ContentLength)
@@ -86,7 +88,7 @@ func isJSON(h http.Header) bool {
 		return false
 	}
 	charset, ok := params["charset"]
-	return !ok || strings.EqualFold(charset, "utf-8")
+	return !ok || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
 }
 
 // peekRequestID finds the id to put into a refusal. It looks at no more than 64 KiB of a JSON body
@@ -98,8 +100,9 @@ func peekRequestID(w http.ResponseWriter, r *http.Request) json.RawMessage {
 		len(r.Header["Expect"]) > 0 || !isJSON(r.Header) {
 		return nil
 	}
-	body := make([]byte, r.ContentLength)
-	if _, err := io.ReadFull(r.Body, body); err != nil {
+	// The length is only declared: nothing is allocated for it.
+	body, err := io.ReadAll(io.LimitReader(r.Body, r.ContentLength))
+	if err != nil || int64(len(body)) != r.ContentLength {
 		return nil
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
@@ -132,11 +135,27 @@ func isBuffered(r *http.Request) bool {
 func (req *request) inner(r *http.Request, header http.Header, body []byte) *http.Request {
 	req.info = req.tokenInfo()
 	out := r.WithContext(req)
-	out.Header = header
+	out.Header, out.Trailer = header, nil
 	if r.Method == http.MethodPost {
 		out.Body = io.NopCloser(bytes.NewReader(body))
+	} else {
+		// Nobody has looked at it, and a handler that does not look at the method may run what it says.
+		out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, 0, nil
+		delete(header, "Content-Length")
 	}
 	return out
+}
+
+// withoutDetours removes what would make a handler, or a server behind it, take another request than
+// the one that was decided: another method, another path (both by frameworks that honour such headers),
+// or, by way of httputil.ReverseProxy, a connection of which nothing is decided any more.
+func withoutDetours(header http.Header) {
+	for _, name := range [...]string{
+		"Upgrade", "Http2-Settings",
+		"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url",
+	} {
+		delete(header, name)
+	}
 }
 
 // withoutCredentials copies the header without what must never reach tool code or an upstream (MCP,

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-mcpauth/sdk/internal/authheader"
@@ -187,6 +188,7 @@ type Middleware struct {
 	plain     []string // the WWW-Authenticate lines of a 401 without credentials
 	anonymous *refusal // of a request without credentials, made once: scanners send many
 	report    reporter
+	verified  atomic.Int64
 	guarded   guards
 	sessions  sessions
 	warnings  []string

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/gob"
 	"errors"
+	"slices"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -115,44 +116,49 @@ func onward[P any, R interface {
 
 var errList = errors.New("mcpauth: the list cannot be filtered")
 
-// filter leaves in a page what the caller may see. An empty page with a cursor would tell that
-// something is hidden, and so would a cursor, which names the last item: pages are fetched on until one
-// shows something, and the cursor names the last item shown.
+// filter leaves in a page what the caller may see. Anybody can make a cursor, so neither the size of a page nor
+// whether there is another may depend on what is hidden: a page is filled up with what follows, up to one
+// item more, and the cursor names the last item shown. Cursors that are not the SDK's are kept, and then
+// pages are fetched on until one shows something.
 func (l *list[S, T, R]) filter(m *Middleware, p *Principal, req mcp.Request, res R, fetch func(mcp.Request) (mcp.Result, error)) (mcp.Result, error) {
-	for {
-		out := *res // neither the result nor its slice may be changed: another middleware may keep them
-		items, cursor, cache := l.fields(&out)
-		shown, last := make([]T, 0, len(*items)), ""
-		for _, item := range *items {
+	out := *res // neither the result nor its slice may be changed: another middleware may keep them
+	items, cursor, cache := l.fields(&out)
+	size := max(1, len(*items)) // of a full page, where there is a cursor
+	shown, last := make([]T, 0, len(*items)), ""
+	keep := func(page []T) {
+		for _, item := range page {
 			last = l.name(item)
 			if m.Visible(p, Operation{Method: l.method, Name: last, ref: l.ref}) {
 				shown = append(shown, item)
 			}
 		}
-		if len(shown) == 0 && *cursor != "" {
-			onward, ok := l.page(req, *cursor)
-			if !ok {
-				return nil, errList
-			}
-			more, err := fetch(onward)
-			if err != nil {
-				return nil, err
-			}
-			if res, ok = more.(R); !ok || res == nil {
-				return nil, errList
-			}
-			req = onward
-			continue
-		}
-		if *cursor != "" {
-			if visible := l.name(shown[len(shown)-1]); visible != last && cursorName(*cursor) == last {
-				*cursor = cursorFor(visible)
-			}
-		}
-		*items = shown
-		m.limitCache(cache, p)
-		return any(R(&out)).(mcp.Result), nil
 	}
+	keep(*items)
+	next, ours := *cursor, cursorName(*cursor) == last
+	for next != "" && (len(shown) == 0 || ours && len(shown) <= size) {
+		onward, ok := l.page(req, next)
+		if !ok {
+			return nil, errList
+		}
+		more, err := fetch(onward)
+		if err != nil {
+			return nil, err
+		}
+		if res, ok = more.(R); !ok || res == nil {
+			return nil, errList
+		}
+		page := *res
+		list, after, _ := l.fields(&page)
+		keep(*list)
+		req, next = onward, *after
+	}
+	if ours && *cursor != "" && len(shown) > size {
+		shown = slices.Clip(shown[:size])
+		next = cursorFor(l.name(shown[size-1]))
+	}
+	*items, *cursor = shown, next
+	m.limitCache(cache, p)
+	return any(R(&out)).(mcp.Result), nil
 }
 
 // pageToken is what the SDK puts into a cursor: the base64 of its gob, which goes by field names.

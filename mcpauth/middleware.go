@@ -87,7 +87,7 @@ func (h *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { m.answered(w.Header(), req) }() // after a panic too: the answer may have begun
 	h.serveInner(w, inner, req)
-	if h.isSDK && req.guardExpected && !req.reached.Load() {
+	if (h.isSDK || req.asked.Load()) && req.guardExpected && !req.reached.Load() {
 		h.probe.doubt(h, r, req)
 	}
 }
@@ -101,7 +101,7 @@ func (h *protected) admit(w http.ResponseWriter, r *http.Request) (inner *http.R
 	defer func() {
 		if v := recover(); v != nil {
 			inner, req = nil, nil
-			m.report.broken(m, r, fmt.Errorf("%v", v))
+			m.report.broken(r.Context(), m, fmt.Errorf("%v", v))
 			a := unavailable(0)
 			a.write(w, r, nil)
 		}
@@ -259,6 +259,10 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 				bad = envelope.ErrSyntax
 			}
 			a := answer{status: http.StatusBadRequest, rpc: &rpcError{Code: bad.Code, Message: bad.Error()}}
+			if method := r.Header.Get("Mcp-Method"); bad == envelope.ErrTarget && revision >= revision20260728 && removed[method] {
+				// That its params name nothing is not what is wrong (MCP 2026-07-28, Streamable HTTP, Status Codes).
+				a = unknown(Operation{Method: method}, revision)
+			}
 			why := explainBody(bad)
 			m.refuseRequest(r, req, a.status, &why)
 			return stop(a, envelope.RequestID(body))
@@ -281,7 +285,7 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 			return stop(a, ops[0].id)
 		}
 	}
-	if h.isSDK && !h.probe.passed(h, r, req) {
+	if (h.isSDK || h.probe.mixed.Load()) && !h.probe.passed(h, r, req) {
 		a := unavailable(0)
 		m.refuseRequest(r, req, a.status, &explanation{reason: ReasonUnprotected, expected: "a server that was given to Protect", got: "another server",
 			cure: "call auth.Protect(server) for every server that getServer returns; the SDK's SSEHandler cannot be protected"})
@@ -294,6 +298,7 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 	if h.isSDK {
 		decodeName(header)
 	}
+	withoutDetours(header)
 	if sessionless {
 		// HTTP-13: this revision has no sessions. A handler that knows them all the same must not find the
 		// id of a session whose owner was not asked for.
@@ -302,6 +307,9 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 	req.describe(r, ops)
 	return req.inner(r, header, body)
 }
+
+// removed are the methods that 2026-07-28 no longer has and whose params name something.
+var removed = map[string]bool{"resources/subscribe": true, "resources/unsubscribe": true}
 
 // singleHeaders select what the SDK does with a request. It reads the first of several fields; a proxy
 // in front may have read another.
@@ -400,6 +408,7 @@ type request struct {
 	guardExpected bool // the SDK will pass this request to its receiving middleware
 	hidesAddress  bool // the SDK's own check of Host is left out
 	reached       flag // it did
+	asked         flag // the SDK is behind, under whatever wrapper
 }
 
 type requestKey struct{}
@@ -413,6 +422,7 @@ func (r *request) Value(key any) any {
 		return r
 	}
 	if sdkKey != nil && key == sdkKey && r.principal != nil {
+		r.asked.Store(true)
 		return &r.info
 	}
 	if r.hidesAddress && key == http.LocalAddrContextKey {

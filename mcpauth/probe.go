@@ -1,12 +1,14 @@
 package mcpauth
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"io"
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
 
 // A probe finds out whether the SDK server behind a handler was given to Protect, before any request
@@ -22,7 +24,8 @@ type probe struct {
 // server that is protected later recovers.
 func (p *probe) passed(h *protected, r *http.Request, req *request) bool {
 	if p.mixed.Load() {
-		return h.ping(r, req, true) == guarded
+		found := h.ping(r, req, true)
+		return found == guarded || found == refusedBySDK // whose own answer says more: 404 for a session that ended
 	}
 	if p.ok.Load() {
 		return true
@@ -51,15 +54,20 @@ type finding byte
 const (
 	refusedBySDK finding = iota
 	guarded
-	unguarded // the ping was answered, by nobody of ours
+	unguarded  // the ping was answered, by nobody of ours
+	unanswered // nothing, or an error: of other middleware, another guard, a session that ends; proves nothing
 )
+
+const pingDeadline = 5 * time.Second
 
 // ping plays the request r again, as far as getServer can see it, with a ping in its body; within the
 // session, or as one that opens its own.
 func (h *protected) ping(r *http.Request, req *request, session bool) finding {
 	// Pings of one session must not share an id while they are in flight.
 	body := `{"jsonrpc":"2.0","id":"protected?` + rand.Text() + `","method":"ping"}`
-	trial := &request{Context: context.WithoutCancel(r.Context()), m: h.m, http: r, principal: req.principal, isProbe: true, hidesAddress: true}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), pingDeadline)
+	defer cancel()
+	trial := &request{Context: ctx, m: h.m, http: r, principal: req.principal, isProbe: true, hidesAddress: true}
 	trial.info = trial.tokenInfo()
 	out := r.WithContext(trial)
 	out.Method = http.MethodPost
@@ -81,17 +89,23 @@ func (h *protected) ping(r *http.Request, req *request, session bool) finding {
 		return guarded
 	case w.refused:
 		return refusedBySDK
+	case bytes.Contains(w.body, []byte(`"result"`)):
+		return unguarded
 	}
-	return unguarded
+	return unanswered
 }
 
 // nowhere is a ResponseWriter whose response nobody reads.
 type nowhere struct {
 	header  http.Header
 	refused bool
+	body    []byte // its beginning
 }
 
-func (n *nowhere) Header() http.Header         { return n.header }
-func (n *nowhere) Write(p []byte) (int, error) { return len(p), nil }
-func (n *nowhere) WriteHeader(status int)      { n.refused = status >= http.StatusBadRequest }
-func (n *nowhere) Flush()                      {}
+func (n *nowhere) Header() http.Header { return n.header }
+func (n *nowhere) Write(p []byte) (int, error) {
+	n.body = append(n.body, p[:min(len(p), 1024-len(n.body))]...)
+	return len(p), nil
+}
+func (n *nowhere) WriteHeader(status int) { n.refused = status >= http.StatusBadRequest }
+func (n *nowhere) Flush()                 {}

@@ -3,8 +3,10 @@ package mcpauth
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"weak"
 
@@ -37,9 +39,11 @@ func (m *Middleware) Protect(server *mcp.Server) {
 }
 
 // AddTool adds a tool to the server, as mcp.AddTool does, together with the rule for calling it. It
-// also protects the server.
+// also protects the server. It panics as [Middleware.RequireTool] does, and for a name that ends in an
+// asterisk, which a rule could only take for a pattern.
 func AddTool[In, Out any](m *Middleware, server *mcp.Server, t *mcp.Tool, h mcp.ToolHandlerFor[In, Out], r scopes.Rule) {
 	m.Protect(server)
+	requireLiteral(toolTarget, t.Name)
 	m.RequireTool(t.Name, r)
 	mcp.AddTool(server, t, h)
 }
@@ -47,6 +51,7 @@ func AddTool[In, Out any](m *Middleware, server *mcp.Server, t *mcp.Tool, h mcp.
 // AddPrompt adds a prompt together with its rule; see [AddTool].
 func AddPrompt(m *Middleware, server *mcp.Server, p *mcp.Prompt, h mcp.PromptHandler, r scopes.Rule) {
 	m.Protect(server)
+	requireLiteral(promptTarget, p.Name)
 	m.RequirePrompt(p.Name, r)
 	server.AddPrompt(p, h)
 }
@@ -54,6 +59,7 @@ func AddPrompt(m *Middleware, server *mcp.Server, p *mcp.Prompt, h mcp.PromptHan
 // AddResource adds a resource together with its rule; see [AddTool].
 func AddResource(m *Middleware, server *mcp.Server, res *mcp.Resource, h mcp.ResourceHandler, r scopes.Rule) {
 	m.Protect(server)
+	requireLiteral(resourceTarget, res.URI)
 	m.RequireResource(res.URI, r)
 	server.AddResource(res, h)
 }
@@ -63,6 +69,13 @@ func AddResourceTemplate(m *Middleware, server *mcp.Server, t *mcp.ResourceTempl
 	m.Protect(server)
 	m.RequireResource(t.URITemplate, r)
 	server.AddResourceTemplate(t, h)
+}
+
+// requireLiteral panics if the name of one thing would be read as a pattern for many.
+func requireLiteral(kind target, name string) {
+	if strings.HasSuffix(name, "*") {
+		panic(fmt.Sprintf("mcpauth: %s %q: the rule would stand for every name that begins so; add the %[1]s and declare its rule apart", kind, name))
+	}
 }
 
 // guards remembers the protected servers without keeping them alive.
@@ -108,11 +121,31 @@ type guard struct {
 }
 
 func (g *guard) handle(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request) (mcp.Result, error) {
-	m := g.m
-	extra := req.GetExtra()
-	if extra == nil && ctx.Value(verifyKey{}) == m {
+	if req.GetExtra() == nil && ctx.Value(verifyKey{}) == g.m {
 		return next(ctx, method, req) // a listing by Verify, over a transport of its own
 	}
+	ctx, p, err := g.admit(ctx, next, method, req)
+	if err != nil {
+		return nil, err
+	}
+	res, err := next(ctx, method, req)
+	if err != nil {
+		return nil, err
+	}
+	return g.private(ctx, next, method, req, p, res)
+}
+
+// admit makes every check. A panic in one of them, or in a hook, is a refusal: nothing else stands
+// between it and the end of the process.
+func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request) (_ context.Context, p *Principal, err error) {
+	m := g.m
+	defer func() {
+		if v := recover(); v != nil {
+			p, err = nil, forbidden
+			m.report.broken(ctx, m, fmt.Errorf("%v", v))
+		}
+	}()
+	extra := req.GetExtra()
 	caller := &request{Context: ctx, m: m}
 	local := extra == nil
 	if local {
@@ -123,7 +156,7 @@ func (g *guard) handle(ctx context.Context, next mcp.MethodHandler, method strin
 	} else if st := requestOf(extra.TokenInfo); st != nil && st.m == m {
 		st.reached.Store(true)
 		if st.isProbe {
-			return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "probe"}
+			return nil, nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "probe"}
 		}
 		caller = st
 	}
@@ -132,28 +165,28 @@ func (g *guard) handle(ctx context.Context, next mcp.MethodHandler, method strin
 			reason: ReasonNoPrincipal, expected: "a request by way of Wrap, or a connection whose context has a caller", got: "neither",
 			cure: "put auth.Wrap around the handler of this server; the SDK's SSEHandler cannot be protected",
 		}, nil)
-		return nil, forbidden
+		return nil, nil, forbidden
 	}
 	if local && m.leftOf(caller.principal) <= 0 {
 		m.logRefusal(ctx, caller.principal, Operation{Method: method}, http.StatusForbidden, &explanation{
 			reason: ReasonTokenExpired, expected: "a caller whose credentials have not ended", got: "one whose Expiry has passed",
 		}, nil)
-		return nil, forbidden
+		return nil, nil, forbidden
 	}
-	g.first.Do(func() { g.verifyOnce(ctx) })
+	g.first.Do(func() { g.verifyOnce(ctx, next, req) })
 
 	ops, ok := operationsOf(method, req)
 	if !ok {
-		return nil, m.guardRefuses(ctx, caller, pending{op: Operation{Method: method}}, verdict{reason: ReasonNoRule}, local)
+		return nil, nil, m.guardRefuses(ctx, caller, pending{op: Operation{Method: method}}, verdict{reason: ReasonNoRule}, local)
 	}
 	for _, o := range ops {
 		v := m.judge(caller.principal, o.op)
 		if v.reason != ReasonAllowed {
-			return nil, m.guardRefuses(ctx, caller, o, v, local)
+			return nil, nil, m.guardRefuses(ctx, caller, o, v, local)
 		}
 		if local {
 			if err := m.checkLocal(ctx, caller, o, v); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 	}
@@ -161,11 +194,7 @@ func (g *guard) handle(ctx context.Context, next mcp.MethodHandler, method strin
 	if !local {
 		ctx = withTokenInfo(ctx, extra.TokenInfo)
 	}
-	res, err := next(ctx, method, req)
-	if err != nil {
-		return nil, err
-	}
-	return g.private(ctx, next, method, req, caller.principal, res)
+	return ctx, caller.principal, nil
 }
 
 var forbidden = &jsonrpc.Error{Code: http.StatusForbidden, Message: http.StatusText(http.StatusForbidden)}

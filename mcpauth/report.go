@@ -43,8 +43,9 @@ func (rep *reporter) start(m *Middleware) {
 }
 
 // broken reports a panic in a check. What was thrown is ours, not the client's.
-func (rep *reporter) broken(m *Middleware, r *http.Request, err error) {
-	m.log.ErrorContext(r.Context(), "mcpauth: refused", "reason", string(ReasonPanic), "status", http.StatusServiceUnavailable, "error", loggable(err.Error()))
+func (rep *reporter) broken(ctx context.Context, m *Middleware, err error) {
+	defer func() { _ = recover() }() // it may have been the log itself
+	m.log.ErrorContext(ctx, "mcpauth: refused", "reason", string(ReasonPanic), "status", http.StatusServiceUnavailable, "error", loggable(err.Error()))
 }
 
 // refuseRequest reports a request that is refused before or without looking at single operations.

@@ -118,6 +118,10 @@ func checkName(kind target, name string) error {
 		return errors.New("the name is empty")
 	case !utf8.ValidString(name):
 		return errors.New("the name is not valid UTF-8")
+	case kind == methodTarget && open[strings.ToLower(name)] && !open[name]:
+		return errors.New("methods are compared with case: " + strings.ToLower(name))
+	case kind == methodTarget && len(name) > 1 && coversGoverned(name):
+		return errors.New("operations under this name are governed by the rules of what they work on; name the other methods one by one")
 	case kind == methodTarget && targetOf(Operation{Method: name}) != methodTarget:
 		return errors.New("this method is governed by the rules of what it works on; use RequireTool, RequirePrompt or RequireResource")
 	case strings.Contains(strings.TrimSuffix(name, "*"), "*"):
@@ -127,6 +131,15 @@ func checkName(kind target, name string) error {
 		return err
 	}
 	return nil
+}
+
+// coversGoverned reports whether a pattern seems to tighten operations that have rules of their own,
+// which it cannot reach.
+func coversGoverned(name string) bool {
+	prefix, ok := strings.CutSuffix(name, "*")
+	return ok && slices.ContainsFunc([]string{
+		"tools/call", "prompts/get", "resources/read", "resources/subscribe", "resources/unsubscribe", methodComplete,
+	}, func(method string) bool { return strings.HasPrefix(method, prefix) })
 }
 
 // An index answers lookups. Every rule in it has the base scopes worked in.
@@ -169,14 +182,19 @@ func both(old, r scopes.Rule) scopes.Rule {
 }
 
 func (p *prefixes) find(name string) (scopes.Rule, bool) {
+	r, _, ok := p.longest(name)
+	return r, ok
+}
+
+func (p *prefixes) longest(name string) (rule scopes.Rule, length int, ok bool) {
 	for _, n := range p.lengths {
 		if n <= len(name) {
 			if r, ok := p.rules[name[:n]]; ok {
-				return r, true
+				return r, n, true
 			}
 		}
 	}
-	return scopes.Rule{}, false
+	return scopes.Rule{}, 0, false
 }
 
 func (t *table) load() *index {
@@ -309,15 +327,21 @@ func (x *index) findResource(uri string) (scopes.Rule, Reason) {
 // several matching templates the handler would choose is its own business, so all must be met.
 func (x *index) patterns(uri string) (scopes.Rule, bool) {
 	var matched []scopes.Rule
+	literal := 0 // what the matching templates say before their first variable
 	for _, t := range x.templates {
 		if t.Regexp().MatchString(uri) {
 			matched = append(matched, t.rule)
+			literal = max(literal, strings.IndexByte(t.text, '{'))
 		}
 	}
-	if len(matched) > 0 {
-		return scopes.And(matched...), true
+	prefix, length, found := x.prefixes[resourceTarget].longest(uri)
+	if len(matched) == 0 {
+		return prefix, found
 	}
-	return x.prefixes[resourceTarget].find(uri)
+	if found && length > literal {
+		matched = append(matched, prefix) // it names a place inside of what the templates cover
+	}
+	return scopes.And(matched...), true
 }
 
 // matchesTemplate reports whether a declared name is a template that covers uri.

@@ -141,6 +141,10 @@ func (m *Middleware) answered(h http.Header, req *request) {
 		}
 	}
 	if req.http.Method == http.MethodDelete {
-		m.sessions.ending(req.http.Header.Get("Mcp-Session-Id"))
+		// In a revision without sessions nobody has asked yet whose it is.
+		id := req.http.Header.Get("Mcp-Session-Id")
+		if _, another := m.sessions.holder(id, req.principal.sessionOwner(m.perUser), m.now()); !another {
+			m.sessions.ending(id)
+		}
 	}
 }

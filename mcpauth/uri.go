@@ -47,11 +47,11 @@ var unescaper = strings.NewReplacer(
 	"%3b", ";", "%3B", ";", "%3f", "?", "%3F", "?", "%23", "#",
 )
 
-// spellings returns the other forms under which a handler may know a URI: with scheme and host in
-// lower case, no doubled slashes in the path, and percent-encoding undone, once for the unreserved
-// characters, which is always the same resource (RFC 3986, Section 6.2.2.2), and once for all.
+// spellings returns the other forms under which a handler may know a URI: what RFC 3986, Section 6.2
+// calls equivalent and what lenient readers make of it, with percent-encoding undone once for the
+// unreserved characters, which is always the same resource (Section 6.2.2.2), and once for all.
 func spellings(uri string) []string {
-	normal := collapse(lowerAuthority(decodeUnreserved(uri)))
+	normal := normalize(decodeUnreserved(uri))
 	full := normal
 	for range 4 {
 		next, err := url.PathUnescape(full)
@@ -60,7 +60,7 @@ func spellings(uri string) []string {
 		}
 		full = next
 	}
-	full = collapse(lowerAuthority(full))
+	full = normalize(full)
 	switch {
 	case normal == uri && full == uri:
 		return nil
@@ -72,38 +72,68 @@ func spellings(uri string) []string {
 	return []string{normal, full}
 }
 
-// lowerAuthority lowers scheme and host, which are compared without case (RFC 3986, Section 6.2.2.1).
-func lowerAuthority(uri string) string {
+// normalize writes scheme and authority in one way, drops what readers drop (white space, controls, an
+// empty query or fragment), and makes single slashes of backslashes and of several.
+func normalize(uri string) string {
+	uri = strings.Map(func(r rune) rune {
+		switch {
+		case r <= ' ' || r == 0x7f:
+			return -1
+		case r == '\\':
+			return '/'
+		}
+		return r
+	}, uri)
+	uri = strings.TrimRight(uri, "?#")
 	scheme, rest, ok := strings.Cut(uri, ":")
 	if !ok || strings.ContainsAny(scheme, "/?#") {
-		return uri
+		return collapse(uri)
 	}
-	host, path := "", rest
-	if after, ok := strings.CutPrefix(rest, "//"); ok {
-		end := strings.IndexAny(after, `/\?#`)
-		if end < 0 {
-			end = len(after)
+	scheme = strings.ToLower(scheme)
+	after, ok := strings.CutPrefix(rest, "//")
+	if !ok {
+		if scheme == "file" && strings.HasPrefix(rest, "/") { // RFC 8089, Appendix B
+			return scheme + "://" + collapse(rest)
 		}
-		host, path = "//"+strings.ToLower(after[:end]), after[end:]
+		return collapse(scheme + ":" + rest)
 	}
-	return strings.ToLower(scheme) + ":" + host + path
+	end := strings.IndexAny(after, "/?#")
+	if end < 0 {
+		end = len(after)
+	}
+	return scheme + "://" + normalHost(scheme, after[:end]) + collapse(after[end:])
 }
 
-// collapse makes one slash of several, after the authority.
-func collapse(uri string) string {
-	start := 0
-	if i := strings.Index(uri, "://"); i >= 0 {
-		start = i + len("://")
+// normalHost is the host of an authority in lower case, without user information, without the dot that
+// ends a full name, and without a port, unless that makes a difference to http.
+func normalHost(scheme, authority string) string {
+	host := strings.ToLower(authority[strings.LastIndexByte(authority, '@')+1:])
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.Contains(host[i:], "]") {
+		port := host[i+1:]
+		switch {
+		case scheme != "http" && scheme != "https", port == "",
+			scheme == "http" && port == "80", scheme == "https" && port == "443":
+			host = host[:i]
+		}
 	}
-	if !strings.Contains(uri[start:], "//") {
-		return uri
+	host = strings.TrimSuffix(host, ".")
+	if scheme == "file" && host == "localhost" { // RFC 8089, Section 2
+		return ""
 	}
-	out := []byte(uri[:start])
-	for i := start; i < len(uri); i++ {
-		if uri[i] == '/' && i > start && uri[i-1] == '/' {
+	return host
+}
+
+// collapse makes one slash of several.
+func collapse(path string) string {
+	if !strings.Contains(path, "//") {
+		return path
+	}
+	out := make([]byte, 0, len(path))
+	for i := range len(path) {
+		if path[i] == '/' && i > 0 && path[i-1] == '/' {
 			continue
 		}
-		out = append(out, uri[i])
+		out = append(out, path[i])
 	}
 	return string(out)
 }

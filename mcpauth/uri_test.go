@@ -27,6 +27,7 @@ func TestAUTHZ03_OtherSpellingsOfAURI(t *testing.T) {
 	auth.RequireResource("file:///secret/*", scopes.All("secret"))
 	auth.RequireResource("file:///deep/{name}", scopes.All("deep"))
 	auth.RequireResource("notes://One/exact", scopes.All("one"))
+	auth.RequireResource("https://intern.example/*", scopes.All("intern"))
 	auth.RequireResource("notes://pub%20lic/*", scopes.Authenticated())
 	caller := callerOf(t, auth, is.scoped(t, ""))
 
@@ -46,6 +47,17 @@ func TestAUTHZ03_OtherSpellingsOfAURI(t *testing.T) {
 		{"the host of an exact rule in another case", "NOTES://one/exact", mcpauth.ReasonInsufficientScope},
 		{"an exact rule, encoded", "notes://One/e%78act", mcpauth.ReasonInsufficientScope},
 		{"a prefix that was declared encoded", "notes://pub%20lic/1", ""},
+		{"one slash", "file:/secret/x", mcpauth.ReasonInsufficientScope},
+		{"the host of this machine", "file://LocalHost/secret/x", mcpauth.ReasonInsufficientScope},
+		{"backslashes", `file:\\\secret\x`, mcpauth.ReasonInsufficientScope},
+		{"a leading space", " file:///secret/x", mcpauth.ReasonInsufficientScope},
+		{"a tab inside", "file:///sec\tret/x", mcpauth.ReasonInsufficientScope},
+		{"an empty query", "file:///secret/x?", mcpauth.ReasonInsufficientScope},
+		{"user information", "notes://x@one/exact", mcpauth.ReasonInsufficientScope},
+		{"a port", "notes://one:80/exact", mcpauth.ReasonInsufficientScope},
+		{"a full host name", "notes://one./exact", mcpauth.ReasonInsufficientScope},
+		{"the default port", "https://Intern.example:443/x#", mcpauth.ReasonInsufficientScope},
+		{"another port", "https://intern.example:8443/x", ""},
 		{"dot segments", "file:///open/../secret/x", mcpauth.ReasonUnsafeURI},
 		{"dot segments, encoded", "file:///open/%2e%2E/secret/x", mcpauth.ReasonUnsafeURI},
 		{"dot segments, encoded twice", "file:///open/%252e%252e%252fsecret/x", mcpauth.ReasonUnsafeURI},

@@ -31,6 +31,11 @@ func (m *Middleware) Verify(ctx context.Context, server *mcp.Server) error {
 	if err != nil {
 		return fmt.Errorf("mcpauth: listing what the server offers: %w", err)
 	}
+	return m.compare(offered)
+}
+
+// compare holds what a server offers against the rules.
+func (m *Middleware) compare(offered [targets][]string) error {
 	var errs []error
 	x := m.rules.load()
 	used := make(map[string]bool)
@@ -142,19 +147,60 @@ func names[T any](items iter.Seq2[T, error], name func(T) string) ([]string, err
 	return slices.Sorted(maps.Keys(seen)), nil
 }
 
-// verifyOnce logs the findings of Verify when the first request has come.
-func (g *guard) verifyOnce(ctx context.Context) {
-	server := g.server.Value()
-	if server == nil {
+const maxVerified = 16 // servers that are verified at their first request: getServer may make one for each
+
+// verifyOnce logs the findings of Verify when the first request has come. It asks the handlers behind the
+// guard, as if that request had been a list: a connection of its own would run hooks and middleware of the
+// server that rely on HTTP (Extra is nil there), and a panic on the SDK's goroutines ends the process.
+func (g *guard) verifyOnce(ctx context.Context, next mcp.MethodHandler, req mcp.Request) {
+	session, ok := req.GetSession().(*mcp.ServerSession)
+	if !ok || g.m.verified.Add(1) > maxVerified {
 		return
 	}
-	if err := g.m.Verify(ctx, server); err != nil {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), verifyDeadline)
+	defer cancel()
+	var offered [targets][]string
+	extra := req.GetExtra()
+	offered[toolTarget] = allNames(ctx, next, toolList, "tools/list",
+		&mcp.ServerRequest[*mcp.ListToolsParams]{Session: session, Params: &mcp.ListToolsParams{}, Extra: extra})
+	offered[promptTarget] = allNames(ctx, next, promptList, "prompts/list",
+		&mcp.ServerRequest[*mcp.ListPromptsParams]{Session: session, Params: &mcp.ListPromptsParams{}, Extra: extra})
+	offered[resourceTarget] = append(allNames(ctx, next, resourceList, "resources/list",
+		&mcp.ServerRequest[*mcp.ListResourcesParams]{Session: session, Params: &mcp.ListResourcesParams{}, Extra: extra}),
+		allNames(ctx, next, templateList, "resources/templates/list",
+			&mcp.ServerRequest[*mcp.ListResourceTemplatesParams]{Session: session, Params: &mcp.ListResourceTemplatesParams{}, Extra: extra})...)
+	if err := g.m.compare(offered); err != nil {
 		findings := []error{err}
 		if joined, ok := err.(interface{ Unwrap() []error }); ok {
 			findings = joined.Unwrap()
 		}
 		for _, finding := range findings {
 			g.m.log.WarnContext(ctx, "mcpauth: suspicious rules", "finding", finding.Error())
+		}
+	}
+}
+
+// allNames reads all pages of a list, or as many as there are before an error.
+func allNames[S, T any, R interface {
+	*S
+	mcp.Result
+}](ctx context.Context, next mcp.MethodHandler, l list[S, T, R], method string, req mcp.Request) (out []string) {
+	for {
+		res, err := next(ctx, method, req)
+		r, ok := res.(R)
+		if err != nil || !ok || r == nil {
+			return out
+		}
+		page := *r
+		items, cursor, _ := l.fields(&page)
+		for _, item := range *items {
+			out = append(out, l.name(item))
+		}
+		if *cursor == "" {
+			return out
+		}
+		if req, ok = l.page(req, *cursor); !ok {
+			return out
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 const (
 	peekBytes    = 64 << 10
 	peekDeadline = 2 * time.Second
-	smallBody    = 64 << 10 // what is allocated before a byte of a body has come
+	smallBody    = 128 << 10 // what is allocated before a byte of a body has come
 )
 
 // readBody reads the whole body of a POST, or says what to answer instead. Only plain JSON in UTF-8

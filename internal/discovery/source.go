@@ -16,6 +16,8 @@ const (
 	// spacing keeps failing attempts apart. It is shorter than the spacing of
 	// those who ask in vain and come again, whose attempts must not fall into it.
 	spacing = 500 * time.Millisecond
+	// grace is how long an attempt may go on after its deadline until it is given up.
+	grace = time.Second
 	// maxWaiting bounds the callers that wait for one attempt.
 	maxWaiting = 64
 )
@@ -32,8 +34,10 @@ type Config struct {
 	// Resource, where not empty, is looked for in protected_resources; a log
 	// line warns when that is present and lacks it (RFC 9728, Section 7.6).
 	Resource string
-	Now      func() time.Time // nil: time.Now
-	Logger   *slog.Logger     // nil discards
+	// Now must advance, or nothing is asked a second time. Where it is set
+	// back, the metadata is read anew. Nil means time.Now.
+	Now    func() time.Time
+	Logger *slog.Logger // nil discards
 	// MaxAge is how long metadata is used without asking again; zero and
 	// negative mean 1 h.
 	MaxAge time.Duration
@@ -88,9 +92,10 @@ func (s *Source) Metadata(ctx context.Context) (*Metadata, error) {
 	now := s.cfg.Now()
 	last := s.last
 	wait := last == nil || s.forget
-	due := wait || now.Sub(s.read) >= s.cfg.MaxAge
+	setBack := now.Before(s.tried) // then the clock says nothing about ages
+	due := wait || setBack || now.Sub(s.read) >= s.cfg.MaxAge
 	f := s.flight
-	if due && f == nil && (s.tried.IsZero() || now.Sub(s.tried) >= s.retryAfter()) {
+	if due && f == nil && (s.tried.IsZero() || setBack || now.Sub(s.tried) >= s.retryAfter()) {
 		f = &attempt{done: make(chan struct{})}
 		s.flight, s.tried, s.forget = f, now, false
 		go s.fly(f, now)
@@ -141,13 +146,42 @@ func (s *Source) Forget() {
 	s.forget = true
 }
 
+// A fetched is what one attempt gave.
+type fetched struct {
+	m   *Metadata
+	err error
+}
+
 // fly makes one attempt on a context of its own, so that the end of one request
 // does not fail it for the others. All URLs are on one host and share the time
 // of one fetch: when it hangs, the next attempt should not have to wait longer.
+//
+// The transport may be foreign code. It may panic, end its goroutine or ignore
+// its context; an attempt ends all the same, since none follows one that does
+// not. What it gives after that is dropped.
 func (s *Source) fly(f *attempt, began time.Time) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Fetch.Timeout())
+	limit := s.cfg.Fetch.Timeout()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	m, err := s.get(ctx)
+	done := make(chan fetched, 1)
+	go func() {
+		r := fetched{err: errors.New("the fetch of metadata ended without a result")}
+		defer func() {
+			// The value may quote anything: not logged.
+			if recover() != nil {
+				r.err = errors.New("panic while fetching metadata")
+			}
+			done <- r
+		}()
+		r.m, r.err = Get(ctx, s.cfg.Fetch, s.cfg.Issuer)
+	}()
+	var r fetched
+	select {
+	case r = <-done:
+	case <-time.After(limit + grace):
+		r.err = fmt.Errorf("%w: the transport ignores its deadline", fetch.ErrTimeout)
+	}
+	m, err := r.m, r.err
 
 	s.mu.Lock()
 	s.flight, s.err = nil, err
@@ -161,16 +195,8 @@ func (s *Source) fly(f *attempt, began time.Time) {
 	s.mu.Unlock()
 	close(f.done)
 	if warn {
+		// So may be the Handler of the Logger, and nobody else recovers here.
+		defer func() { _ = recover() }()
 		s.log.Warn("authorization server does not list this resource in protected_resources", "resource", s.cfg.Resource)
 	}
-}
-
-func (s *Source) get(ctx context.Context) (m *Metadata, err error) {
-	defer func() {
-		// The transport may be foreign code, and nobody else recovers here.
-		if recover() != nil {
-			m, err = nil, errors.New("panic while fetching metadata")
-		}
-	}()
-	return Get(ctx, s.cfg.Fetch, s.cfg.Issuer)
 }

@@ -11,6 +11,10 @@ import (
 // ErrDocument is wrapped by every refusal of a whole document.
 var ErrDocument = errors.New("not a usable key set")
 
+// maxOthers bounds the members beside keys, none of which RFC 7517 defines. Each
+// costs much more memory than its text.
+const maxOthers = 64
+
 // A Document is what a JWK Set (RFC 7517, Section 5) gave.
 type Document struct {
 	Keys    []*Key // in the order of the document, without repetitions
@@ -20,7 +24,8 @@ type Document struct {
 
 // ParseDocument reads a JWK Set of at most maxKeys entries, usable or not.
 //
-// The set must be one JSON object with exactly one member keys, an array. Each
+// The set must be one JSON object with exactly one member keys, an array, and
+// at most 64 others, which are passed over. Each
 // entry is then judged for itself: RFC 7517, Section 5 says to ignore entries
 // that are not understood, lack members or are out of range, and an entry with
 // a duplicate member or broken UTF-8 is treated alike. A document without a
@@ -64,13 +69,16 @@ func splitKeys(data []byte, maxKeys int) ([]json.RawMessage, error) {
 		return nil, fmt.Errorf("%w: not a JSON object", ErrDocument)
 	}
 	var entries []json.RawMessage
-	found := false
+	found, others := false, 0
 	for dec.More() {
 		name, err := dec.Token()
 		if err != nil {
 			return nil, errSyntax()
 		}
 		if name != "keys" {
+			if others++; others > maxOthers {
+				return nil, fmt.Errorf("%w: more than %d members beside keys", ErrDocument, maxOthers)
+			}
 			var skipped json.RawMessage
 			if dec.Decode(&skipped) != nil {
 				return nil, errSyntax()

@@ -337,6 +337,29 @@ func TestDocumentsThatAreRefused(t *testing.T) {
 	require.Len(t, d.Keys, 1)
 }
 
+// JWKS-02: a document may have other members, but each costs much more memory
+// than its text.
+func TestJWKS02OtherMembersAreBounded(t *testing.T) {
+	with := func(n int) []byte {
+		var doc strings.Builder
+		doc.WriteString("{")
+		for i := range n {
+			fmt.Fprintf(&doc, `"%x":1,`, i)
+		}
+		return []byte(doc.String() + setOf(jwkOf(ec256(), "k", nil))[1:])
+	}
+	d, err := jwks.ParseDocument(with(64), 10)
+	require.NoError(t, err)
+	require.Len(t, d.Keys, 1)
+	_, err = jwks.ParseDocument(with(65), 10)
+	require.ErrorIs(t, err, jwks.ErrDocument)
+
+	many := with(100_000)
+	require.Less(t, len(many), 1<<20)
+	require.Less(t, testing.AllocsPerRun(3, func() { _, err = jwks.ParseDocument(many, 10) }), 1000.0)
+	require.ErrorIs(t, err, jwks.ErrDocument)
+}
+
 func TestRepeatedKeysCountOnce(t *testing.T) {
 	same, other := jwkOf(ec256(), "k", nil), jwkOf(ec256(), "other", nil)
 	d, err := jwks.ParseDocument([]byte(setOf(same, other, same)), 10)

@@ -7,11 +7,15 @@ import (
 	"math"
 	"net/http"
 	"time"
+
+	"github.com/go-mcpauth/sdk/internal/fetch"
 )
 
 const (
 	// minFlight keeps a short cooldown from cutting off slow but sound servers.
 	minFlight = 5 * time.Second
+	// grace is how long a fetch may go on after its deadline until it is given up.
+	grace = time.Second
 	// firstRetry doubles up to the cooldown while there are no keys at all.
 	firstRetry = time.Second
 	maxLogText = 600
@@ -74,7 +78,7 @@ func (s *Set) await(ctx context.Context, q query) ([]*Key, error) {
 		}
 	}
 	if f.err != nil {
-		return nil, unavailable(s.next-now, f.err)
+		return nil, unavailable(s.wait(now), f.err)
 	}
 	return nil, s.refusal(ix, now)
 }
@@ -94,13 +98,13 @@ func (s *Set) join(q query) (*flight, []*Key, error) {
 	}
 	f := s.flight
 	if f == nil {
-		if now < s.next {
+		if s.wait(now) > 0 {
 			return nil, nil, s.refusal(ix, now)
 		}
 		f = s.begin(now)
 	}
 	if f.waiting >= s.cfg.MaxWaiting {
-		return nil, nil, unavailable(0, errBusy)
+		return nil, nil, unavailable(0, ErrBusy)
 	}
 	f.waiting++
 	return f, nil, nil
@@ -115,70 +119,106 @@ func (s *Set) refusal(ix *index, now int64) error {
 	if err == nil {
 		err = errNotYet
 	}
-	return unavailable(s.next-now, err)
+	return unavailable(s.wait(now), err)
 }
 
 func unavailable(wait int64, err error) *UnavailableError {
 	return &UnavailableError{RetryAfter: max(time.Duration(wait), time.Second), Err: err}
 }
 
+// wait is the time until a fetch may begin, 0 or less when it may now. A clock
+// that was set back says nothing about the cooldown.
+func (s *Set) wait(now int64) int64 {
+	if now < s.last.Load() {
+		return 0
+	}
+	return s.next - now
+}
+
+// isDue reports whether a lookup that was answered should start a refresh. Keys
+// read at a time that is yet to come may be of any age.
+func (s *Set) isDue(now int64) bool { return now >= s.due.Load() || now < s.last.Load() }
+
 // refresh starts a fetch that nobody waits for.
 func (s *Set) refresh() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	if s.flight == nil && now >= s.next && now >= s.due.Load() {
+	if s.flight == nil && s.wait(now) <= 0 && s.isDue(now) {
 		s.begin(now)
 	}
 }
 
-// begin starts the one fetch. Its goroutine ends with it. s.mu is held.
+// begin starts the one fetch. s.mu is held.
 func (s *Set) begin(now int64) *flight {
 	f := &flight{done: make(chan struct{})}
 	s.flight = f
+	s.last.Store(now)
 	s.next = now + int64(s.cfg.Cooldown)
 	s.due.Store(math.MaxInt64)
 	go s.fly(f, now)
 	return f
 }
 
-// fly runs on a context of its own: the fetch belongs to all who wait, so the
-// end of one request must not end it. Its time is bounded such that a server
-// that hangs does not hold up the attempt after the next cooldown.
+// A fetched is what one fetch gave.
+type fetched struct {
+	doc     *Document
+	age     time.Duration
+	located bool // URI succeeded
+	err     error
+}
+
+// fly makes one fetch on a context of its own: the fetch belongs to all who
+// wait, so the end of one request must not end it. Its time is bounded such
+// that a server that hangs does not hold up the attempt after the next cooldown.
+//
+// The transport and URI may be foreign code. They may panic, end their goroutine
+// or ignore their context; a flight ends all the same, since none follows one
+// that does not. What a fetch gives after that is dropped.
 func (s *Set) fly(f *flight, began int64) {
 	limit := min(2*s.cfg.Fetch.Timeout(), max(s.cfg.Cooldown, minFlight))
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	doc, age, located, err := s.fetch(ctx)
-	if err != nil {
-		s.failed(f, began, located, err)
+	done := make(chan fetched, 1)
+	go func() {
+		r := fetched{err: errors.New("the fetch of keys ended without a result")}
+		defer func() {
+			// The value may quote anything: not logged.
+			if recover() != nil {
+				r.err = errors.New("panic while fetching keys")
+			}
+			done <- r
+		}()
+		r = s.fetch(ctx)
+	}()
+	var r fetched
+	select {
+	case r = <-done:
+	case <-time.After(limit + grace):
+		r.err = fmt.Errorf("%w: the transport ignores its deadline", fetch.ErrTimeout)
+	}
+	if r.err != nil {
+		s.failed(f, began, r.located, r.err)
 		return
 	}
-	s.succeeded(f, began, doc, age)
+	s.succeeded(f, began, r.doc, r.age)
 }
 
-// fetch gets and reads one document. located reports whether URI succeeded.
-func (s *Set) fetch(ctx context.Context) (doc *Document, age time.Duration, located bool, err error) {
-	defer func() {
-		// The transport and URI may be foreign code, and nobody else would
-		// recover on this goroutine. The value may quote anything: not logged.
-		if recover() != nil {
-			doc, err = nil, errors.New("panic while fetching keys")
-		}
-	}()
+// fetch gets and reads one document.
+func (s *Set) fetch(ctx context.Context) fetched {
 	uri, err := s.cfg.URI(ctx)
 	if err != nil {
-		return nil, 0, false, err
+		return fetched{err: err}
 	}
 	resp, err := s.cfg.Fetch.Get(ctx, uri, accept)
 	if err != nil {
-		return nil, 0, true, err
+		return fetched{located: true, err: err}
 	}
 	if resp.Status != http.StatusOK {
-		return nil, 0, true, fmt.Errorf("%w: status %d", ErrDocument, resp.Status)
+		return fetched{located: true, err: fmt.Errorf("%w: status %d", ErrDocument, resp.Status)}
 	}
-	doc, err = ParseDocument(resp.Body, s.cfg.MaxKeys)
-	return doc, freshness(resp.Header), true, err
+	doc, err := ParseDocument(resp.Body, s.cfg.MaxKeys)
+	return fetched{doc: doc, age: freshness(resp.Header), located: true, err: err}
 }
 
 // succeeded publishes a new index. Only the one flight writes it.
@@ -213,7 +253,7 @@ func (s *Set) succeeded(f *flight, began int64, doc *Document, age time.Duration
 		if doc.Reason != nil {
 			attrs = append(attrs, "reason", printable(doc.Reason.Error()))
 		}
-		s.log.Info("keys refreshed", attrs...)
+		guard(func() { s.log.Info("keys refreshed", attrs...) })
 	}
 }
 
@@ -238,17 +278,26 @@ func (s *Set) failed(f *flight, began int64, located bool, err error) {
 	// Whatever asked for this fetch, any lookup may start the next one: until
 	// a fetch succeeds nobody can tell an unknown kid from a new one.
 	s.due.Store(s.next)
-	wait := time.Duration(s.next - now)
+	wait := time.Duration(s.wait(now))
 	s.mu.Unlock()
 	close(f.done)
 
+	if located && again && s.cfg.Failing != nil {
+		guard(s.cfg.Failing)
+	}
 	// One line per change of state; a long outage is not repeated.
 	if changed {
-		s.log.Warn("key refresh failed", "error", printable(err.Error()), "keys_still_good", ix != nil, "retry_in", max(wait, 0))
+		guard(func() {
+			s.log.Warn("key refresh failed", "error", printable(err.Error()), "keys_still_good", ix != nil, "retry_in", max(wait, 0))
+		})
 	}
-	if located && again && s.cfg.Failing != nil {
-		s.cfg.Failing()
-	}
+}
+
+// guard calls code that may be foreign, such as the Handler of the Logger, where
+// nobody else would recover: its panic is not worth the process.
+func guard(f func()) {
+	defer func() { _ = recover() }()
+	f()
 }
 
 // printable makes foreign text fit for one log line: short, printable ASCII.

@@ -26,6 +26,10 @@ import (
 // algorithm. The token is not to be trusted.
 var ErrUnknownKey = errors.New("no key for this kid and algorithm")
 
+// ErrBusy is the cause within an [UnavailableError] when too many requests wait
+// for the keys already. It is no outage: whoever waits may well be answered.
+var ErrBusy = errors.New("too many requests wait for the keys already")
+
 // An UnavailableError says that nobody can tell now whether there is such a
 // key. The token may be good.
 type UnavailableError struct {
@@ -37,7 +41,6 @@ func (e *UnavailableError) Error() string { return "keys unavailable: " + e.Err.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
 var (
-	errBusy      = errors.New("too many requests wait for the keys already")
 	errNoFetcher = errors.New("no way to fetch keys is configured")
 	errNotYet    = errors.New("waiting for the next attempt to fetch")
 )
@@ -52,8 +55,12 @@ type Config struct {
 	// URI itself succeeded: perhaps the keys have moved. Nil does nothing.
 	Failing func()
 	Fetch   *fetch.Client
-	Now     func() time.Time // nil: the monotonic clock, which is twice as fast to read
-	Logger  *slog.Logger     // nil discards
+	// Now must advance: all times below are counted by it, and without them
+	// there is neither a second fetch nor an end of old keys. Where it is set
+	// back, the keys are fetched anew. Nil means the monotonic clock, which is
+	// twice as fast to read.
+	Now    func() time.Time
+	Logger *slog.Logger // nil discards
 	// Cooldown is the least time between the beginnings of two fetches; zero
 	// means 10 s. While there are no keys, the first retries come sooner: 1, 2,
 	// 4, ... seconds after one another, up to the cooldown.
@@ -79,7 +86,8 @@ type Set struct {
 	index atomic.Pointer[index] // nil until the first good document
 	// due is when a lookup that was answered should start a refresh:
 	// never while one is under way.
-	due atomic.Int64
+	due  atomic.Int64
+	last atomic.Int64 // when the last fetch began; written under mu
 
 	mu       sync.Mutex // never held during I/O or a callback
 	flight   *flight    // nil when no fetch is under way
@@ -144,7 +152,7 @@ func (s *Set) Lookup(ctx context.Context, kid, alg string) ([]*Key, error) {
 		if keys := ix.find(kid, a); len(keys) > 0 {
 			now := s.now()
 			if now < ix.stale {
-				if now >= s.due.Load() {
+				if s.isDue(now) {
 					s.refresh()
 				}
 				return keys, nil
@@ -182,7 +190,7 @@ func (s *Set) Current(k *Key) bool {
 	if now >= ix.stale {
 		return false
 	}
-	if now >= s.due.Load() {
+	if s.isDue(now) {
 		s.refresh()
 	}
 	return true

@@ -228,6 +228,7 @@ func TestJWKS04ManyFirstCallersShareOneFetch(t *testing.T) {
 		requireAtOnce(t, func() {
 			_, err := s.Lookup(t.Context(), "k1", "ES256")
 			requireUnavailable(t, err)
+			require.ErrorIs(t, err, jwks.ErrBusy)
 		})
 		wg.Wait()
 		require.Equal(t, 1, srv.count())
@@ -503,6 +504,7 @@ func TestJWKS06UnknownKidsInAnOutageAreUnavailable(t *testing.T) {
 		srv.answer(503, "")
 		_, err := s.Lookup(t.Context(), "perhaps-new", "ES256")
 		ue := requireUnavailable(t, err)
+		require.NotErrorIs(t, err, jwks.ErrBusy, "an outage")
 		require.Equal(t, cooldown-trip, ue.RetryAfter)
 		requireAtOnce(t, func() {
 			_, err = s.Lookup(t.Context(), "perhaps-new", "ES256")

@@ -234,16 +234,7 @@ func (v *Verifier) knownIssuers() string {
 func (iss *issuer) verifySignature(ctx context.Context, h *header, input string, signature []byte) (*jwks.Key, *Error) {
 	keys, err := iss.Keys.Lookup(ctx, h.kid, h.alg)
 	if err != nil && !errors.Is(err, jwks.ErrUnknownKey) {
-		// Whatever it is, it says nothing about the token: refuse, but do not call it invalid.
-		e := &Error{
-			Reason: ReasonKeysUnavailable, Expected: "the keys of " + quote(iss.URL), Got: "none at the moment", Unavailable: true, Err: err,
-			Cure: "check that this server can reach the issuer's metadata and jwks_uri",
-		}
-		var outage *jwks.UnavailableError
-		if errors.As(err, &outage) {
-			e.RetryAfter = outage.RetryAfter
-		}
-		return nil, e
+		return nil, iss.unavailable(err)
 	}
 	if err != nil || len(keys) == 0 {
 		got := "no kid"
@@ -260,9 +251,13 @@ func (iss *issuer) verifySignature(ctx context.Context, h *header, input string,
 		return key, nil
 	}
 	if source, ok := iss.Keys.(refresher); ok {
-		// The issuer may have put a new key under an old kid, or sign without kid. An outage now changes
-		// nothing: the keys at hand have spoken.
-		if fresh, err := source.LookupAgain(ctx, h.kid, h.alg, keys); err == nil {
+		// The issuer may have put a new key under an old kid, or sign without kid. In an outage the keys at
+		// hand have spoken; while others wait for an answer, nobody knows yet.
+		fresh, err := source.LookupAgain(ctx, h.kid, h.alg, keys)
+		if errors.Is(err, jwks.ErrBusy) || ctx.Err() != nil {
+			return nil, iss.unavailable(err)
+		}
+		if err == nil {
 			if key := h.method.firstThatVerifies(fresh, input, signature); key != nil {
 				return key, nil
 			}
@@ -272,4 +267,17 @@ func (iss *issuer) verifySignature(ctx context.Context, h *header, input string,
 		Reason: ReasonSignature, Expected: "a signature by a key of " + quote(iss.URL), Got: "one that does not verify",
 		Cure: "check that jwks_uri is that of this issuer and that nothing rewrites tokens on their way",
 	}
+}
+
+// unavailable refuses without calling the token invalid: what is wrong says nothing about the token.
+func (iss *issuer) unavailable(err error) *Error {
+	e := &Error{
+		Reason: ReasonKeysUnavailable, Expected: "the keys of " + quote(iss.URL), Got: "none at the moment", Unavailable: true, Err: err,
+		Cure: "check that this server can reach the issuer's metadata and jwks_uri",
+	}
+	var outage *jwks.UnavailableError
+	if errors.As(err, &outage) {
+		e.RetryAfter = outage.RetryAfter
+	}
+	return e
 }

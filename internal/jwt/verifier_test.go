@@ -270,12 +270,16 @@ func TestVerifierIsSafeForConcurrentUse(t *testing.T) {
 type rotating struct {
 	old, new []*jwks.Key
 	asked    int
+	err      error
 }
 
 func (r *rotating) Lookup(context.Context, string, string) ([]*jwks.Key, error) { return r.old, nil }
 
 func (r *rotating) LookupAgain(_ context.Context, _, _ string, tried []*jwks.Key) ([]*jwks.Key, error) {
 	r.asked++
+	if r.err != nil {
+		return nil, r.err
+	}
 	if len(tried) == 0 || len(r.new) == 0 {
 		return nil, jwks.ErrUnknownKey
 	}
@@ -294,6 +298,14 @@ func TestJWKS05_ANewKeyUnderAnOldKid(t *testing.T) {
 	source.new = nil
 	_, err = newVerifier(t, issuer).Verify(context.Background(), token)
 	requireReason(t, err, jwt.ReasonSignature)
+
+	source.err = &jwks.UnavailableError{RetryAfter: time.Second, Err: jwks.ErrBusy}
+	_, err = newVerifier(t, issuer).Verify(context.Background(), token)
+	requireReason(t, err, jwt.ReasonKeysUnavailable)
+	source.err = &jwks.UnavailableError{RetryAfter: time.Second, Err: errors.New("down")}
+	_, err = newVerifier(t, issuer).Verify(context.Background(), token)
+	requireReason(t, err, jwt.ReasonSignature)
+	source.err = nil
 
 	source.old = keysOf("p256")
 	source.asked = 0

@@ -14,8 +14,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/signal"
 	"sync"
@@ -25,6 +23,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/go-mcpauth/sdk/examples/internal/notes"
+	"github.com/go-mcpauth/sdk/examples/internal/proxy"
 	"github.com/go-mcpauth/sdk/mcpauth"
 	"github.com/go-mcpauth/sdk/prm"
 	"github.com/go-mcpauth/sdk/scopes"
@@ -176,31 +175,13 @@ func handler(auth *mcpauth.Middleware, opt options) (http.Handler, error) {
 		return mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
 			&mcp.StreamableHTTPOptions{Stateless: opt.stateless}), nil
 	}
-	upstream, err := url.Parse(opt.upstream)
-	if err != nil || upstream.Host == "" || upstream.Scheme != "http" && upstream.Scheme != "https" {
-		return nil, fmt.Errorf("-upstream %q: write an http or https URL", opt.upstream)
+	upstream, err := proxy.New(opt.upstream)
+	if err != nil {
+		return nil, fmt.Errorf("-upstream: %w", err)
 	}
 	auth.RequireMethod("*", scopes.Authenticated())
-	return &httputil.ReverseProxy{
-		FlushInterval: -1, // streams are passed on event by event
-		Rewrite: func(r *httputil.ProxyRequest) {
-			out := *upstream
-			out.RawQuery = r.In.URL.RawQuery
-			r.Out.URL, r.Out.Host = &out, out.Host
-			r.Out.Header.Del("Origin") // judged already; the upstream knows other names
-		},
-		ModifyResponse: func(r *http.Response) error {
-			for name := range r.Header {
-				if len(name) > len(corsPrefix) && name[:len(corsPrefix)] == corsPrefix {
-					r.Header.Del(name) // browsers refuse an answer that holds them twice
-				}
-			}
-			return nil
-		},
-	}, nil
+	return upstream, nil
 }
-
-const corsPrefix = "Access-Control-"
 
 // auditor writes each decision as a line of JSON.
 func auditor(w io.Writer) func(context.Context, mcpauth.Decision) {

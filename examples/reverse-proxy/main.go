@@ -1,0 +1,86 @@
+// Command reverse-proxy protects an MCP server that runs in another process, in whatever language:
+//
+//	go -C examples run ./reverse-proxy -issuer https://login.example.com -upstream http://localhost:3000/mcp \
+//	    -tool "read_file=files:read" -tool "delete_file=files:write and role(editor)" -tool search=authenticated
+//
+// Calls are decided here and the upstream sees those that are allowed, without the token. Tools that
+// are not named are denied. Lists are the upstream's answers and show everything: who may not call a
+// tool still learns its name.
+//
+// Let the upstream listen on loopback, or where nobody else gets: it believes every request.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/go-mcpauth/sdk/examples/internal/proxy"
+	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+func main() {
+	tools := rules{}
+	flags := flag.NewFlagSet("reverse-proxy", flag.ExitOnError)
+	listen := flags.String("listen", "localhost:8080", "`host:port` to listen on")
+	resource := flags.String("resource", "", "`URL` under which clients reach the server (default http://LISTEN/mcp)")
+	issuer := flags.String("issuer", "", "`URL` of the authorization server")
+	upstream := flags.String("upstream", "", "`URL` of the MCP server to protect")
+	flags.Var(tools, "tool", "`name=rule` of a tool, such as read_file=files:read or search=authenticated; repeatable")
+	_ = flags.Parse(os.Args[1:])
+	if *resource == "" {
+		*resource = "http://" + *listen + "/mcp"
+	}
+	handler, err := newHandler(mcpauth.Config{
+		Resource: *resource,
+		Issuers:  []mcpauth.Issuer{{URL: *issuer, Grants: scopes.Mapper{RoleClaims: []string{"/roles"}}}},
+		Logger:   slog.Default(),
+	}, *upstream, tools)
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Fatal(http.ListenAndServe(*listen, handler))
+}
+
+// newHandler is all there is to it.
+func newHandler(cfg mcpauth.Config, upstream string, tools rules) (http.Handler, error) {
+	auth, err := mcpauth.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	auth.RequireTools(tools)
+	behind, err := proxy.New(upstream)
+	if err != nil {
+		return nil, fmt.Errorf("-upstream: %w", err)
+	}
+	mux := http.NewServeMux()
+	auth.Mount(mux, behind)
+	return mux, nil
+}
+
+// rules are read from the command line, in the syntax of scopes.Parse.
+type rules map[string]scopes.Rule
+
+func (r rules) String() string { return "" }
+
+func (r rules) Set(s string) error {
+	name, text, ok := strings.Cut(s, "=")
+	if !ok || name == "" {
+		return errors.New("write name=rule")
+	}
+	if _, twice := r[name]; twice {
+		return fmt.Errorf("there is a rule for %s already", name)
+	}
+	rule, err := scopes.Parse(text)
+	if err != nil {
+		return err
+	}
+	r[name] = rule
+	return nil
+}

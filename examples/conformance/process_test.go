@@ -1,0 +1,103 @@
+//go:build (conformance || browser) && unix
+
+package conformance
+
+import (
+	"bytes"
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// stopTimeout is how long a program may take to end; only a broken run meets it.
+const stopTimeout = 5 * time.Second
+
+// A process is a running program in a process group of its own, which ends with the test.
+type process struct {
+	name   string
+	output lockedBuffer // standard output and standard error
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when the program has ended and its output is complete
+}
+
+// start starts a program that is stopped, with all that it started, when the test ends.
+func start(t *testing.T, path string, args ...string) *process {
+	t.Helper()
+	p := &process{name: filepath.Base(path), cmd: exec.Command(path, args...), exited: make(chan struct{})}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
+	p.cmd.WaitDelay = stopTimeout
+	require.NoError(t, p.cmd.Start())
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.exited)
+	}()
+	t.Cleanup(func() {
+		p.stop(t)
+		if t.Failed() {
+			t.Logf("output of %s:\n%s", p.name, p.output.String())
+		}
+	})
+	return p
+}
+
+// stop asks the process group to end, makes it end if it does not, and waits for that. The group keeps its number while anything in it runs.
+func (p *process) stop(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		if p.ended() && p.groupEnded() {
+			return
+		}
+		_ = syscall.Kill(-p.cmd.Process.Pid, sig)
+		if eventually(stopTimeout, p.ended) && eventually(stopTimeout, p.groupEnded) {
+			return
+		}
+	}
+	t.Errorf("%s does not end", p.name)
+}
+
+func (p *process) ended() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *process) groupEnded() bool {
+	return errors.Is(syscall.Kill(-p.cmd.Process.Pid, 0), syscall.ESRCH)
+}
+
+// eventually waits until a condition holds that nobody tells us about.
+func eventually(timeout time.Duration, condition func() bool) bool {
+	for end := time.Now().Add(timeout); !condition(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
+// lockedBuffer is a bytes.Buffer that may be read while a process writes.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

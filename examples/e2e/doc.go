@@ -1,10 +1,12 @@
 // Package e2e holds the end-to-end tests: the example programs authserver and resource-server as
-// processes, and real clients in front of them, the Go SDK's and two generations of the TypeScript
-// SDK's. Nothing of this library takes part on the client's side.
+// processes, and real clients in front of them: the Go SDK, two generations of the TypeScript SDK,
+// mcp-remote and MCP Inspector. A second authorization server, oidc-provider, takes the place of
+// authserver for some of them. Nothing of this library takes part on the client's side.
 //
 //	npm ci --prefix examples/e2e/ts
 //	go -C examples test -tags e2e ./e2e/...
 //
-// They need Node.js 20 or later and fail without it. The build tag keeps them out of go test ./...,
-// which needs no network and no second language.
+// They need Node.js 20 or later and fail without it. For the programs that want 22.19 or later, npm
+// brings one on Linux with an x64 processor; elsewhere the machine's own must be as new. The build tag
+// keeps them out of go test ./..., which needs no network and no second language.
 package e2e

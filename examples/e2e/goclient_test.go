@@ -59,9 +59,15 @@ func (c *goClient) connect(ctx context.Context) (revision, session string, err e
 	return c.session.InitializeResult().ProtocolVersion, c.session.ID(), nil
 }
 
-func (c *goClient) list(ctx context.Context) ([]string, error) {
+func (c *goClient) list(ctx context.Context) ([]string, error) { return listTools(ctx, c.session) }
+
+func (c *goClient) call(ctx context.Context, tool string, arguments map[string]any) (string, error) {
+	return callTool(ctx, c.session, tool, arguments)
+}
+
+func listTools(ctx context.Context, session *mcp.ClientSession) ([]string, error) {
 	var names []string
-	for tool, err := range c.session.Tools(ctx, nil) {
+	for tool, err := range session.Tools(ctx, nil) {
 		if err != nil {
 			return nil, err
 		}
@@ -70,8 +76,9 @@ func (c *goClient) list(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-func (c *goClient) call(ctx context.Context, tool string, arguments map[string]any) (string, error) {
-	res, err := c.session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: arguments})
+// callTool returns the text of a tool's result.
+func callTool(ctx context.Context, session *mcp.ClientSession, tool string, arguments map[string]any) (string, error) {
+	res, err := session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: arguments})
 	if err != nil {
 		return "", err
 	}

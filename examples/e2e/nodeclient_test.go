@@ -7,13 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 )
 
 const answerTimeout = 30 * time.Second
@@ -29,13 +25,9 @@ type nodeClient struct {
 // newNodeClient starts the client. Generation is v1 or v2, mode is a version negotiation mode of v2: legacy, auto or a revision.
 func newNodeClient(t *testing.T, sys *system, p *person, generation, mode string) *nodeClient {
 	t.Helper()
-	node, err := exec.LookPath("node")
-	require.NoError(t, err, "the end-to-end tests need Node.js 20 or later")
-	for _, name := range []string{"client", "sdk"} {
-		_, err = os.Stat(filepath.Join("ts", "node_modules", "@modelcontextprotocol", name, "package.json"))
-		require.NoError(t, err, "run: npm ci --prefix examples/e2e/ts")
-	}
-	return &nodeClient{process: start(t, node, filepath.Join("ts", "client.mjs"), generation, mode, sys.resource), person: p}
+	nodePackage(t, "@modelcontextprotocol/client", "package.json")
+	nodePackage(t, "@modelcontextprotocol/sdk", "package.json")
+	return &nodeClient{process: start(t, nodeProgram(t), filepath.Join("ts", "client.mjs"), generation, mode, sys.resource), person: p}
 }
 
 type nodeAnswer struct {

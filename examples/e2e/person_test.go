@@ -36,6 +36,15 @@ func (e *refusedError) Error() string { return "the authorization server said " 
 
 // authorize opens an authorization URL and returns the parameters of the redirect.
 func (p *person) authorize(ctx context.Context, target string) (*browser.Result, error) {
+	back, err := p.visit(ctx, target)
+	if err == nil && back.Error != "" {
+		return nil, &refusedError{back.Error}
+	}
+	return back, err
+}
+
+// visit is authorize for somebody who takes a refusal back to the application too.
+func (p *person) visit(ctx context.Context, target string) (*browser.Result, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	u, err := url.Parse(target)
@@ -52,11 +61,8 @@ func (p *person) authorize(ctx context.Context, target string) (*browser.Result,
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(back.URL.String(), redirectURL+"?") {
+	if !strings.HasPrefix(back.URL.String(), u.Query().Get("redirect_uri")+"?") {
 		return nil, fmt.Errorf("the browser was sent to %s", back.URL)
-	}
-	if back.Error != "" {
-		return nil, &refusedError{back.Error}
 	}
 	return back, nil
 }

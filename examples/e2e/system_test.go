@@ -27,7 +27,7 @@ import (
 const (
 	startTimeout = 20 * time.Second
 	stopTimeout  = 5 * time.Second
-	testTimeout  = 90 * time.Second
+	testTimeout  = 120 * time.Second
 )
 
 var programs string // the folder of the built binaries
@@ -64,7 +64,14 @@ type process struct {
 // start starts a program that is stopped when the test ends.
 func start(t *testing.T, path string, args ...string) *process {
 	t.Helper()
+	return startWith(t, nil, path, args...)
+}
+
+// startWith is start with an environment; nil is that of the test.
+func startWith(t *testing.T, env []string, path string, args ...string) *process {
+	t.Helper()
 	p := &process{name: filepath.Base(path), cmd: exec.Command(path, args...), exited: make(chan struct{})}
+	p.cmd.Env = env
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Stderr = &p.stderr
 	p.cmd.WaitDelay = stopTimeout
@@ -154,15 +161,23 @@ type system struct {
 	auth, server     *process
 }
 
+// An authority starts an authorization server for a resource. The process says where it listens, as the example programs do.
+type authority func(t *testing.T, resource string) *process
+
+func devAuthority(t *testing.T, resource string) *process {
+	t.Helper()
+	return start(t, filepath.Join(programs, "authserver"), "-resource", resource)
+}
+
 // newSystem starts both programs. Each must know the other's address before it listens, so the
 // resource server's port is one that was free a moment ago; if somebody else was faster, another is tried.
-func newSystem(t *testing.T, flags ...string) *system {
+func newSystem(t *testing.T, authority authority, flags ...string) *system {
 	t.Helper()
 	var err error
 	for range 5 {
 		address := freeAddress(t)
 		sys := &system{resource: "http://" + address + "/mcp"}
-		sys.auth = start(t, filepath.Join(programs, "authserver"), "-resource", sys.resource)
+		sys.auth = authority(t, sys.resource)
 		sys.issuer, err = sys.auth.address()
 		require.NoError(t, err)
 		sys.server = start(t, filepath.Join(programs, "resource-server"),

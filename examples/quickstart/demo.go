@@ -52,6 +52,7 @@ func walk(ctx context.Context, out io.Writer, resource string) error {
 	w := &walker{out: out, http: &http.Client{Timeout: 30 * time.Second}, page: browser.New(), resource: resource}
 	for _, step := range []func(context.Context) error{
 		w.connectWithoutToken, w.register, w.signIn, w.initialize, w.listTools, w.readNotes, w.writeAndStepUp,
+		w.readResource, w.getPrompt,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -219,6 +220,31 @@ func (w *walker) writeAndStepUp(ctx context.Context) error {
 	}
 	w.title("And read the note back")
 	return w.call(ctx, "read_notes", map[string]any{})
+}
+
+func (w *walker) readResource(ctx context.Context) error {
+	w.title("Read the notes as a resource: the same rule, by its URI")
+	return w.result(ctx, "resources/read", map[string]any{"uri": "notes://mine"}, "Deny first.")
+}
+
+func (w *walker) getPrompt(ctx context.Context) error {
+	w.title("And as a prompt, by its name")
+	return w.result(ctx, "prompts/get", map[string]any{"name": "tidy_notes"}, "Deny first.")
+}
+
+// result wants a result that holds this text.
+func (w *walker) result(ctx context.Context, method string, params map[string]any, want string) error {
+	res, err := w.rpc(ctx, method, params)
+	if err != nil {
+		return err
+	}
+	if err := res.decode(http.StatusOK, nil); err != nil {
+		return err
+	}
+	if !strings.Contains(string(res.body), want) {
+		return fmt.Errorf("%s: no %q in %s", method, want, res.body)
+	}
+	return nil
 }
 
 // call calls a tool and wants a result.

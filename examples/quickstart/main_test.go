@@ -17,7 +17,7 @@ func TestDemo(t *testing.T) {
 	require.Zero(t, run(t.Context(), []string{"-demo"}, &out, &log), "%s\n%s", out.String(), log.String())
 	for _, want := range []string{
 		"401 Unauthorized", "resource_metadata=", "authorization_servers", "201 Created", "RFC 9207",
-		`error="insufficient_scope", scope="notes:read notes:write"`, "Noted.", "Done:",
+		`error="insufficient_scope", scope="notes:read notes:write"`, "Noted.", "Tidy up these notes", "resources/read", "Done:",
 	} {
 		require.Contains(t, out.String(), want)
 	}

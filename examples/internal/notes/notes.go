@@ -1,5 +1,5 @@
 // Package notes is the MCP server of the examples: a notebook in memory, with a tool for any caller,
-// one that reads, one that writes and one for administrators.
+// one that reads, one that writes and one for administrators, and the notes as a resource and a prompt.
 package notes
 
 import (
@@ -68,6 +68,12 @@ func NewServer(auth *mcpauth.Middleware) *mcp.Server {
 	mcpauth.AddTool(auth, server, &mcp.Tool{
 		Name: "purge_notes", Description: "Deletes the notes of everybody.",
 	}, book.purge, scopes.Role(RoleAdmin))
+	mcpauth.AddResource(auth, server, &mcp.Resource{
+		Name: "notes", URI: "notes://mine", MIMEType: "text/plain", Description: "Your notes, one a line.",
+	}, book.resource, scopes.All(ScopeRead))
+	mcpauth.AddPrompt(auth, server, &mcp.Prompt{
+		Name: "tidy_notes", Description: "Asks for a tidy version of your notes.",
+	}, book.prompt, scopes.All(ScopeRead))
 	return server
 }
 
@@ -86,14 +92,29 @@ func whoami(ctx context.Context, _ *mcp.CallToolRequest, _ none) (*mcp.CallToolR
 	return text(string(out)), nil, err
 }
 
-func (b *Notebook) read(ctx context.Context, _ *mcp.CallToolRequest, _ none) (*mcp.CallToolResult, any, error) {
+// mine is what the caller has written down.
+func (b *Notebook) mine(ctx context.Context) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	mine := b.notes[ownerOf(ctx)]
 	if len(mine) == 0 {
-		return text("You have no notes yet."), nil, nil
+		return "You have no notes yet."
 	}
-	return text(strings.Join(mine, "\n")), nil, nil
+	return strings.Join(mine, "\n")
+}
+
+func (b *Notebook) read(ctx context.Context, _ *mcp.CallToolRequest, _ none) (*mcp.CallToolResult, any, error) {
+	return text(b.mine(ctx)), nil, nil
+}
+
+func (b *Notebook) resource(ctx context.Context, req *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+	return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: req.Params.URI, Text: b.mine(ctx)}}}, nil
+}
+
+func (b *Notebook) prompt(ctx context.Context, _ *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+	return &mcp.GetPromptResult{Messages: []*mcp.PromptMessage{{
+		Role: "user", Content: &mcp.TextContent{Text: "Tidy up these notes:\n" + b.mine(ctx)},
+	}}}, nil
 }
 
 func (b *Notebook) write(ctx context.Context, _ *mcp.CallToolRequest, in writeNote) (*mcp.CallToolResult, any, error) {

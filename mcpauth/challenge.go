@@ -120,7 +120,11 @@ func (m *Middleware) stepUpScopes(needed []string, p *Principal, revision string
 func unknown(op Operation, revision string) answer {
 	modern := revision >= revision20260728
 	a := answer{status: http.StatusOK, rpc: &rpcError{Code: -32602}}
-	switch targetOf(op) {
+	kind := targetOf(op)
+	if modern && removed[op.Method] {
+		kind = methodTarget // it is the method that does not exist
+	}
+	switch kind {
 	case toolTarget:
 		a.rpc.Message = "unknown tool " + strconv.Quote(op.Name)
 	case promptTarget:

@@ -26,7 +26,8 @@ import (
 type Config struct {
 	// Resource is the URL under which clients reach the MCP endpoint, such as
 	// "https://mcp.example.com/mcp" (RFC 9728, Section 1.2). Tokens must name it as their audience, and
-	// every URL that clients are sent derives from it, never from a request. It is used byte for byte.
+	// every URL that clients are sent derives from it, never from a request. It is used byte for byte,
+	// and its path is where Mount serves.
 	// Plain http is accepted on loopback only. Required.
 	Resource string
 
@@ -37,6 +38,11 @@ type Config struct {
 	// BaseScopes are needed by every request. The first 401 and scopes_supported name them, so that a
 	// client's first login asks for them. Nil: a valid token is enough to connect.
 	BaseScopes []string
+
+	// Guests are methods that may be called without credentials: of ping, server/discover and the lists,
+	// which then show what a login could open. Nil: none, which most clients count on, since the first
+	// 401 is what starts their login. A request with bad credentials is refused all the same.
+	Guests []string
 
 	// Unlisted is the rule of tools, prompts and resources that have none. The zero Rule denies: they
 	// are answered as if they did not exist.
@@ -130,8 +136,8 @@ type Issuer struct {
 	// EdDSA. "none" and the HS algorithms cannot be enabled.
 	Algorithms []string
 
-	// TokenTypes are the accepted typ headers. Nil: at+jwt (RFC 9068, Section 4). "" stands for a token
-	// without typ. Accepting more turns on checks that tell ID tokens apart; types of other kinds of JWT
+	// TokenTypes are the accepted typ headers. Nil: at+jwt (RFC 9068, Section 4). A list replaces that, so
+	// write {"at+jwt", "JWT"} to accept both; "" stands for a token without typ. Accepting more turns on checks that tell ID tokens apart; types of other kinds of JWT
 	// cannot be enabled.
 	TokenTypes []string
 
@@ -170,6 +176,7 @@ type Middleware struct {
 	keepStreams  bool
 	perUser      bool // sessions
 	conceal      bool
+	guests       []string
 	listing      Listing
 	stepUp       StepUp
 	policy       Policy
@@ -188,8 +195,8 @@ type Middleware struct {
 	plain     []string // the WWW-Authenticate lines of a 401 without credentials
 	anonymous *refusal // of a request without credentials, made once: scanners send many
 	report    reporter
+	published atomic.Bool // somebody has the metadata handler
 	verified  atomic.Int64
-	guarded   guards
 	sessions  sessions
 	warnings  []string
 }
@@ -209,7 +216,7 @@ func New(cfg Config) (*Middleware, error) {
 	var errs mistakes
 	m := &Middleware{
 		resource: cfg.Resource, base: slices.Clone(cfg.BaseScopes), realm: cfg.Realm, maxBody: cfg.MaxBodyBytes,
-		rootMetadata: cfg.RootMetadata, keepStreams: cfg.KeepStreams, perUser: cfg.SessionPerUser, conceal: cfg.Conceal, listing: cfg.Listing, stepUp: cfg.StepUp,
+		rootMetadata: cfg.RootMetadata, keepStreams: cfg.KeepStreams, perUser: cfg.SessionPerUser, conceal: cfg.Conceal, guests: slices.Clone(cfg.Guests), listing: cfg.Listing, stepUp: cfg.StepUp,
 		policy: cfg.Policy, onDecision: cfg.OnDecision, revoked: cfg.Revoked, now: cfg.Now, log: cfg.Logger,
 	}
 	if m.now == nil {
@@ -244,6 +251,11 @@ func New(cfg Config) (*Middleware, error) {
 			errs.add("BaseScopes", "%q is for clients to ask for, not for resources (MCP, Refresh Tokens); remove it", s)
 		}
 	}
+	for _, method := range cfg.Guests {
+		if !slices.Contains(guestMethods, method) {
+			errs.add("Guests", "%q is not for guests; write some of %s", method, strings.Join(guestMethods, ", "))
+		}
+	}
 	if cfg.Conceal && !cfg.Unlisted.IsZero() {
 		errs.add("Conceal", "goes with the zero Unlisted only: what is concealed must be answered like what does not exist")
 	}
@@ -262,6 +274,12 @@ func New(cfg Config) (*Middleware, error) {
 	}
 	for _, w := range warnings {
 		m.warnings = append(m.warnings, "Resource: "+w)
+	}
+	if m.path == "/" {
+		m.warnings = append(m.warnings, "Resource: it has no path, so the endpoint is /; most servers use /mcp")
+	}
+	if len(m.base) == 0 && (cfg.Metadata == nil || len(cfg.Metadata.ScopesSupported) == 0) {
+		m.warnings = append(m.warnings, "BaseScopes: it is empty, so clients ask for no scope, or for every one, at their first login")
 	}
 	m.addIssuers(cfg, &errs)
 	checkMetadata(cfg, &errs)
@@ -295,6 +313,9 @@ func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 		mapping, err := in.Grants.Compile()
 		if err != nil {
 			errs.add(field+"Grants", "%w", err)
+		}
+		if strings.Contains(in.URL, "/.well-known/") {
+			errs.add(field+"URL", "is the URL of metadata; write the issuer identifier, without the /.well-known/ part")
 		}
 		uri := func(context.Context) (string, error) { return in.JWKSURI, nil }
 		var failing func()

@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -70,6 +71,9 @@ func (m *Middleware) weigh(p *Principal, op Operation) (scopes.Rule, Reason) {
 	if p.ID() == "" { // nil, or the zero Principal: nobody
 		return scopes.Rule{}, ReasonNoPrincipal
 	}
+	if p == guest {
+		return m.weighGuest(op)
+	}
 	rule, reason := m.rules.load().find(op)
 	switch {
 	case reason != "":
@@ -102,6 +106,10 @@ func (m *Middleware) judge(p *Principal, op Operation) verdict {
 func (m *Middleware) Check(ctx context.Context, c *Call) error {
 	if c == nil || c.Principal.ID() == "" {
 		return &Error{Status: http.StatusUnauthorized, Code: codeInvalidToken, Scopes: slices.Clone(m.base), Reason: ReasonNoPrincipal}
+	}
+	if c.Operation == (Operation{}) {
+		// On the wire this is a client's answer, and allowed; here somebody forgot the field.
+		return &Error{Status: http.StatusForbidden, Reason: ReasonNoRule, Err: errors.New("the Call has no Operation")}
 	}
 	if err := m.refusal(c.Principal, m.judge(c.Principal, c.Operation), c.Operation); err != nil {
 		return err

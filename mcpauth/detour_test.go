@@ -85,7 +85,7 @@ func TestWrap_NoUpgradeThroughAReverseProxy(t *testing.T) {
 		}
 		upgraded.Store(true)
 		w.Header().Set("Connection", "Upgrade")
-		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Upgrade", r.Header.Get("Upgrade"))
 		w.WriteHeader(http.StatusSwitchingProtocols)
 	}))
 	defer upstream.Close()
@@ -93,12 +93,14 @@ func TestWrap_NoUpgradeThroughAReverseProxy(t *testing.T) {
 	require.NoError(t, err)
 	s := httptest.NewServer(auth.Wrap(httputil.NewSingleHostReverseProxy(target)))
 	defer s.Close()
-	r, err := http.NewRequest(http.MethodGet, s.URL, nil)
-	require.NoError(t, err)
-	r.Header = http.Header{"Authorization": {"Bearer " + is.token(t)}, "Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
-	res, err := s.Client().Do(r)
-	require.NoError(t, err)
-	res.Body.Close()
-	require.Equal(t, http.StatusOK, res.StatusCode)
-	require.False(t, upgraded.Load())
+	for _, protocol := range []string{"websocket", "h2c", "TLS/1.3"} {
+		r, err := http.NewRequest(http.MethodGet, s.URL, nil)
+		require.NoError(t, err)
+		r.Header = http.Header{"Authorization": {"Bearer " + is.token(t)}, "Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": {protocol}, "Http2-Settings": {"AAMAAABkAARAAAAA"}}
+		res, err := s.Client().Do(r)
+		require.NoError(t, err)
+		res.Body.Close()
+		require.Equal(t, http.StatusOK, res.StatusCode)
+		require.False(t, upgraded.Load(), protocol)
+	}
 }

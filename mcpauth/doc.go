@@ -6,19 +6,24 @@
 //	auth, err := mcpauth.New(mcpauth.Config{
 //		Resource: "https://mcp.example.com/mcp",
 //		Issuers:  []mcpauth.Issuer{{URL: "https://login.example.com"}},
+//		BaseScopes: []string{"files:read"}, // what a first login asks for
+//		Logger:   slog.Default(), // says why something was refused, and what cures it
 //	})
 //	if err != nil {
 //		log.Fatal(err)
 //	}
 //	server := mcp.NewServer(&mcp.Implementation{Name: "files", Version: "1.0.0"}, nil)
 //	mcpauth.AddTool(auth, server, &mcp.Tool{Name: "read_file"}, readFile, scopes.All("files:read"))
-//	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil)
+//	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
+//		&mcp.StreamableHTTPOptions{Stateless: true}) // revision 2026-07-28; else sessions, up to 2025-11-25
 //	mux := http.NewServeMux()
 //	auth.Mount(mux, handler)
 //
 // A server that has its tools already keeps its mcp.AddTool lines and adds three calls:
-// [Middleware.Protect], [Middleware.RequireTools] and [Middleware.Wrap]. Tools learn who is calling
-// from [FromContext].
+// [Middleware.Protect], [Middleware.RequireTools] and [Middleware.Mount]. Tools learn who is calling
+// from [FromContext]. With a router other than http.ServeMux, mount [Middleware.Wrap] at the path of
+// the resource and [Middleware.Metadata] at [Middleware.MetadataPath]: without the second, clients
+// cannot find the login. [Middleware.Verify] finds misspelled rules and tools without one.
 //
 // # What a request goes through
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"testing"
 
@@ -41,6 +42,8 @@ func Example() {
 			URL:    "https://login.example.com",
 			Grants: scopes.Mapper{RoleClaims: []string{"/roles"}},
 		}},
+		BaseScopes: []string{"files:read"}, // what a first login asks for
+		Logger:     slog.Default(),         // says why something was refused, and what cures it
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -48,7 +51,7 @@ func Example() {
 	server := mcp.NewServer(&mcp.Implementation{Name: "files", Version: "1.0.0"}, nil)
 	mcpauth.AddTool(auth, server, &mcp.Tool{Name: "read_file"}, readFile, scopes.All("files:read"))
 	mcpauth.AddTool(auth, server, &mcp.Tool{Name: "delete_file"}, deleteFile,
-		scopes.And(scopes.All("files:write"), scopes.Role("editor")))
+		scopes.And(scopes.All("files:write"), scopes.Role("admin")))
 
 	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
 		&mcp.StreamableHTTPOptions{Stateless: true})
@@ -57,7 +60,7 @@ func Example() {
 	log.Fatal(http.ListenAndServe("localhost:8080", mux))
 }
 
-// A server that exists already keeps its mcp.AddTool lines. It gets a table of rules and three calls.
+// A server that exists already keeps its mcp.AddTool lines. It gets a table of rules and two calls.
 func ExampleMiddleware_RequireTools() {
 	server := mcp.NewServer(&mcp.Implementation{Name: "files", Version: "1.0.0"}, nil)
 	mcp.AddTool(server, &mcp.Tool{Name: "read_file"}, readFile)
@@ -77,10 +80,11 @@ func ExampleMiddleware_RequireTools() {
 		"read_*":   scopes.Authenticated(), // and the base scope
 		"delete_*": scopes.All("files:write"),
 	})
-	protected := auth.Wrap(handler)
+	mux := http.NewServeMux()
+	auth.Mount(mux, handler)
 
 	fmt.Println("suspicious:", auth.Verify(context.Background(), server))
-	answer := serve(protected, post(call("read_file"), ""))
+	answer := serve(mux, post(call("read_file"), ""))
 	fmt.Println(answer.Code, answer.Header().Get("WWW-Authenticate"))
 	// Output:
 	// suspicious: <nil>

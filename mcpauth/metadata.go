@@ -13,7 +13,10 @@ import (
 // [Middleware.MetadataPath] without stripping anything; it also answers that path with a slash at the
 // end, and the root form if Config.RootMetadata asks for it. It needs no token and must stay outside
 // of Wrap.
-func (m *Middleware) Metadata() http.Handler { return m.metadata }
+func (m *Middleware) Metadata() http.Handler {
+	m.published.Store(true)
+	return m.metadata
+}
 
 // MetadataPath is the path of the metadata document, such as
 // "/.well-known/oauth-protected-resource/mcp".

@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
-	"time"
 
-	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/go-mcpauth/sdk/internal/authheader"
@@ -34,14 +31,22 @@ const (
 // subscriptions and calls are decided from the body.
 //
 // A session belongs to the caller whose answer was the first to name it in Mcp-Session-Id, and other
-// callers are refused. Wrap knows the last 65,536 sessions of the last 24 hours. What it does not know,
-// such as a session that another replica saw begin, is left to the handler; replicas in front of
-// handlers that bind no sessions themselves therefore need sticky routing. Requests of revision
-// 2026-07-28, which has no sessions, reach the handler without that header.
+// callers are refused. Wrap knows the last 65,536 sessions of the last 24 hours, of each caller the last
+// 1,024. What it does not know, such as a session that another replica saw begin, is left to the handler;
+// replicas in front of handlers that bind no sessions themselves therefore need sticky routing. Requests
+// of revision 2026-07-28, which has no sessions, reach the handler without that header.
+//
+// It does not serve the metadata document: mount [Middleware.Metadata] as well, or use
+// [Middleware.Mount]. An unguarded server is found out by a ping of Wrap's own, which middleware inside
+// sees, too; where other middleware stands between Wrap and the SDK's handler, that is after the first
+// request. [Middleware.Verify] tells before any.
 //
 // Wrap does not look at the request's path; mount it at the path of the resource only, as
 // [Middleware.Mount] does. It is idempotent and never wraps the ResponseWriter.
 func (m *Middleware) Wrap(next http.Handler) http.Handler {
+	if next == nil {
+		panic("mcpauth: Wrap: the handler is nil")
+	}
 	if h, ok := next.(*protected); ok && h.m == m {
 		return next
 	}
@@ -61,6 +66,7 @@ func (m *Middleware) Mount(mux *http.ServeMux, handler http.Handler) {
 	for _, path := range m.metadataPaths() {
 		mux.Handle(pattern(path), metadata)
 	}
+	m.log.Info("mcpauth: mounted", "path", m.path, "metadata", m.MetadataPath(), "resource", m.resource)
 }
 
 // A protected handler is what Wrap returns.
@@ -122,12 +128,18 @@ func (h *protected) admit(w http.ResponseWriter, r *http.Request) (inner *http.R
 		return nil, nil
 	}
 	p, refused := m.identify(r)
+	if refused != nil && refused == m.anonymous && len(m.guests) > 0 {
+		var ok bool
+		if r, ok = m.admitGuest(w, r); ok {
+			p = guest
+		}
+	}
 	if p == nil {
 		m.refuseRequest(r, nil, refused.answer.status, &refused.why)
 		refused.answer.write(w, r, peekRequestID(w, r))
 		return nil, nil
 	}
-	req = &request{Context: r.Context(), m: m, http: r, principal: p, hidesAddress: h.isSDK}
+	req = &request{Context: r.Context(), known: known{m: m, principal: p, http: summaryOf(r)}, hidesAddress: h.isSDK}
 	return h.admitOperations(w, r, req), req
 }
 
@@ -260,7 +272,7 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 			}
 			a := answer{status: http.StatusBadRequest, rpc: &rpcError{Code: bad.Code, Message: bad.Error()}}
 			if method := r.Header.Get("Mcp-Method"); bad == envelope.ErrTarget && revision >= revision20260728 && removed[method] {
-				// That its params name nothing is not what is wrong (MCP 2026-07-28, Streamable HTTP, Status Codes).
+				// Not what its params fail to name is unknown, but the method (HTTP-15).
 				a = unknown(Operation{Method: method}, revision)
 			}
 			why := explainBody(bad)
@@ -369,7 +381,7 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 		}
 	}
 	for i, o := range ops {
-		m.reportOperation(r.Context(), r, req, o, rules[i], refusals[i], first >= 0)
+		m.reportOperation(r.Context(), req.http, req.principal, o, rules[i], refusals[i], first >= 0)
 	}
 	if first < 0 {
 		return nil
@@ -391,65 +403,4 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 		a = m.refused(e, req.principal, revision)
 	}
 	return &a
-}
-
-// A request is one HTTP request that is being served. It is also the context of its inner handler:
-// one allocation carries the caller and the SDK's TokenInfo. The TokenInfo belongs to this request
-// alone, since a tool may append to its scopes.
-type request struct {
-	context.Context
-	m         *Middleware
-	http      *http.Request
-	principal *Principal
-	info      auth.TokenInfo
-
-	standalone    bool // a stream of its own, not the answer to a call
-	isProbe       bool // made by probe.go
-	guardExpected bool // the SDK will pass this request to its receiving middleware
-	hidesAddress  bool // the SDK's own check of Host is left out
-	reached       flag // it did
-	asked         flag // the SDK is behind, under whatever wrapper
-}
-
-type requestKey struct{}
-
-// Value implements context.Context.
-func (r *request) Value(key any) any {
-	if _, ok := key.(requestKey); ok {
-		if r.principal == nil {
-			return nil
-		}
-		return r
-	}
-	if sdkKey != nil && key == sdkKey && r.principal != nil {
-		r.asked.Store(true)
-		return &r.info
-	}
-	if r.hidesAddress && key == http.LocalAddrContextKey {
-		// The SDK refuses every public Host on a loopback listener, where a proxy on the same machine may
-		// well pass it on. Host has been checked, against the one name that is right.
-		return nil
-	}
-	return r.Context.Value(key)
-}
-
-// describe notes what kind of request this is.
-func (req *request) describe(r *http.Request, ops []pending) {
-	req.standalone = r.Method == http.MethodGet
-	for _, o := range ops {
-		switch o.op.Method {
-		case "subscriptions/listen":
-			req.standalone = true
-		}
-		// Notifications are answered before the guard sees them, and so may be what has no id.
-		req.guardExpected = req.guardExpected || o.id != nil && o.op.Method != ""
-	}
-}
-
-// leftOf is how long the token of p still counts.
-func (m *Middleware) leftOf(p *Principal) time.Duration {
-	if p.expiry.IsZero() { // not over HTTP: a token without an expiry is refused
-		return math.MaxInt64
-	}
-	return p.expiry.Add(p.leeway).Sub(m.now())
 }

@@ -41,11 +41,11 @@ type Call struct {
 type Decision struct {
 	Time      time.Time // by Config.Now
 	Allowed   bool
-	Status    int        // HTTP status of a refusal; zero when allowed
+	Status    int        // HTTP status of a refusal, or 403 where the answer is that of an unknown operation; zero when allowed
 	Reason    Reason     // never empty
 	Principal *Principal // nil before authentication
 	Operation Operation  // zero before authentication
-	Rule      string     // the rule that was asked, in the syntax of scopes.Parse; empty without one
+	Rule      string     // the rule that was asked, BaseScopes included, in the syntax of scopes.Parse; empty without one
 	Needed    []string   // scopes that the operation needs
 	Granted   []string   // scopes that the token holds
 	RequestID string     // JSON-RPC id as it stands in the body, foreign text of at most 256 bytes; empty for notifications

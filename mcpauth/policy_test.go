@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-mcpauth/sdk/mcpauth"
@@ -232,3 +235,79 @@ func TestSEC05_OnDecisionPanics(t *testing.T) {
 	}
 	require.Zero(t, inner.runs())
 }
+
+// SEC-05, threat 97: without HTTP nothing stands between a panic in a hook and the end of the process but
+// the guard. It refuses, and the connection goes on.
+func TestSEC05_HooksThatPanicBehindTheGuard(t *testing.T) {
+	is := newIssuer(t)
+	for _, c := range []struct {
+		name   string
+		config func(cfg *mcpauth.Config, broken *atomic.Bool)
+	}{
+		{"OnDecision", func(cfg *mcpauth.Config, broken *atomic.Bool) {
+			cfg.OnDecision = func(context.Context, mcpauth.Decision) {
+				if broken.Load() {
+					panic("audit log is full")
+				}
+			}
+		}},
+		{"Policy", func(cfg *mcpauth.Config, broken *atomic.Bool) {
+			cfg.Policy = func(context.Context, *mcpauth.Call) error {
+				if broken.Load() {
+					panic("no policy")
+				}
+				return nil
+			}
+		}},
+		{"Now", func(cfg *mcpauth.Config, broken *atomic.Bool) {
+			cfg.Now = func() time.Time {
+				if broken.Load() {
+					panic("no time")
+				}
+				return epoch
+			}
+		}},
+		{"Logger", func(cfg *mcpauth.Config, broken *atomic.Bool) {
+			cfg.Logger = slog.New(bareHandler{writerFunc(func(p []byte) (int, error) {
+				if broken.Load() {
+					panic("disk full")
+				}
+				return len(p), nil
+			})})
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var broken atomic.Bool
+			auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) { c.config(cfg, &broken) })
+			server, runs := newCounting(auth)
+			auth.Protect(server)
+			near, far := mcp.NewInMemoryTransports()
+			there, err := server.Connect(mcpauth.NewContext(t.Context(), principalOf(t, auth, is.token(t))), far, nil)
+			require.NoError(t, err)
+			defer there.Close()
+			session, err := mcp.NewClient(&mcp.Implementation{Name: "c", Version: "1"}, nil).Connect(t.Context(), near, nil)
+			require.NoError(t, err)
+			defer session.Close()
+			send := func(tool string) error {
+				_, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: tool})
+				return err
+			}
+			broken.Store(true)
+			for _, tool := range []string{"open", "purge", "forgotten"} {
+				if c.name == "Logger" && tool == "open" {
+					continue // nothing is logged
+				}
+				require.Error(t, send(tool))
+				require.NotContains(t, send(tool).Error(), "full")
+			}
+			require.Zero(t, runs.Load())
+			broken.Store(false)
+			require.NoError(t, send("open"))
+			require.EqualValues(t, 1, runs.Load())
+		})
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -45,7 +45,7 @@ type Identity struct {
 
 	Grant  scopes.Grant   // the zero Grant meets no rule, not even Authenticated
 	Expiry time.Time      // when the credentials end; zero: not for them to say
-	Claims map[string]any // for Principal.Claim, as a strict JSON decoder makes them; copied
+	Claims map[string]any // for Principal.Claim alone, they grant nothing; as a strict JSON decoder makes them; copied
 }
 
 // NewPrincipal returns a caller that the program itself vouches for: in tests of a rule table (see
@@ -266,10 +266,10 @@ func NewContext(ctx context.Context, p *Principal) context.Context {
 // request; behind Protect, also that of each request within a session. The Principal is nil exactly
 // when the bool is false.
 func FromContext(ctx context.Context) (*Principal, bool) {
-	if p, _ := ctx.Value(principalKey{}).(*Principal); p != nil {
+	if p, _ := ctx.Value(principalKey{}).(*Principal); p != nil && p != guest {
 		return p, true
 	}
-	if st, _ := ctx.Value(requestKey{}).(*request); st != nil && st.principal != nil {
+	if st, _ := ctx.Value(requestKey{}).(*request); st != nil && st.principal != nil && st.principal != guest {
 		return st.principal, true
 	}
 	return nil, false

@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // A probe finds out whether the SDK server behind a handler was given to Protect, before any request
@@ -43,8 +47,9 @@ func (p *probe) passed(h *protected, r *http.Request, req *request) bool {
 // doubt is called when a request passed and no guard has seen it: either the SDK refused it for reasons
 // of its own, or getServer chose a server that is unguarded. From then on, every request is probed.
 func (p *probe) doubt(h *protected, r *http.Request, req *request) {
-	if h.ping(r, req, true) == unguarded {
-		p.mixed.Store(true)
+	if h.ping(r, req, true) == unguarded && p.mixed.CompareAndSwap(false, true) {
+		h.m.log.WarnContext(r.Context(), "mcpauth: a server that was never protected has answered a request", "reason", string(ReasonUnprotected),
+			"cure", "call auth.Protect(server) for every server that getServer returns; until then they are refused")
 	}
 }
 
@@ -61,38 +66,78 @@ const (
 const pingDeadline = 5 * time.Second
 
 // ping plays the request r again, as far as getServer can see it, with a ping in its body; within the
-// session, or as one that opens its own.
+// session and at the revision of r, or as one that opens a session of its own.
 func (h *protected) ping(r *http.Request, req *request, session bool) finding {
-	// Pings of one session must not share an id while they are in flight.
-	body := `{"jsonrpc":"2.0","id":"protected?` + rand.Text() + `","method":"ping"}`
+	revision := ""
+	if session {
+		revision = r.Header.Get("Mcp-Protocol-Version")
+	}
+	body, method := pingBody(revision)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), pingDeadline)
 	defer cancel()
-	trial := &request{Context: ctx, m: h.m, http: r, principal: req.principal, isProbe: true, hidesAddress: true}
+	trial := &request{Context: ctx, known: known{m: h.m, principal: req.principal, http: req.http, isProbe: true}, hidesAddress: true}
 	trial.info = trial.tokenInfo()
 	out := r.WithContext(trial)
 	out.Method = http.MethodPost
 	out.Header = withoutCredentials(r.Header)
+	withoutDetours(out.Header)
 	for _, name := range []string{"Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Last-Event-Id", "Content-Encoding"} {
 		delete(out.Header, name)
 	}
-	if !session {
+	if revision != "" {
+		out.Header.Set("Mcp-Protocol-Version", revision)
+	}
+	if revision >= revision20260728 {
+		out.Header.Set("Mcp-Method", method)
+	}
+	if !session || revision >= revision20260728 {
 		delete(out.Header, "Mcp-Session-Id")
 	}
 	out.Header.Set("Content-Type", "application/json")
 	out.Header.Set("Accept", "application/json, text/event-stream")
 	out.Body = io.NopCloser(strings.NewReader(body))
 	out.ContentLength = int64(len(body))
-	w := &nowhere{header: make(http.Header)}
-	h.serveInner(w, out, trial)
-	switch {
-	case trial.reached.Load():
-		return guarded
-	case w.refused:
-		return refusedBySDK
-	case bytes.Contains(w.body, []byte(`"result"`)):
-		return unguarded
+	found := make(chan finding, 1)
+	go func() { // the SDK's handler waits for middleware that hangs, whatever its context says
+		result := unanswered
+		defer func() {
+			if v := recover(); v != nil {
+				h.m.report.broken(ctx, h.m, fmt.Errorf("%v", v))
+			}
+			found <- result
+		}()
+		w := &nowhere{header: make(http.Header)}
+		h.serveInner(w, out, trial)
+		switch {
+		case trial.reached.Load():
+			result = guarded
+		case w.refused:
+			result = refusedBySDK
+		case bytes.Contains(w.body, []byte(`"result"`)):
+			result = unguarded
+		}
+	}()
+	select {
+	case result := <-found:
+		return result
+	case <-ctx.Done():
+		return unanswered
 	}
-	return unanswered
+}
+
+// pingBody is the cheapest request that a server of this revision answers. From 2026-07-28 on that is
+// server/discover, since there is no ping.
+func pingBody(revision string) (body, method string) {
+	// Pings of one session must not share an id while they are in flight.
+	id := `{"jsonrpc":"2.0","id":"protected?` + rand.Text() + `","method":`
+	if revision < revision20260728 {
+		return id + `"ping"}`, "ping"
+	}
+	meta, _ := json.Marshal(map[string]any{
+		mcp.MetaKeyProtocolVersion: revision, mcp.MetaKeyClientCapabilities: struct{}{},
+		mcp.MetaKeyClientInfo: mcp.Implementation{Name: "mcpauth-probe", Version: "1"},
+	})
+	return id + `"server/discover","params":{"_meta":` + string(meta) + `}}`, "server/discover"
 }
 
 // nowhere is a ResponseWriter whose response nobody reads.

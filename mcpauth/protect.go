@@ -22,12 +22,16 @@ import (
 //
 // Call it once the server exists, after adding receiving middleware of your own that should see only
 // allowed requests: middleware added later runs before the guard. Protect is idempotent and does not
-// keep the server alive. One server belongs to one Middleware.
+// keep the server alive. One server belongs to one Middleware; it panics for a server of another, and for
+// nil.
 //
 // A request that comes neither through [Middleware.Wrap] nor over a connection whose context carries a
 // caller ([NewContext]) is refused, initialize included.
 func (m *Middleware) Protect(server *mcp.Server) {
-	if !m.guarded.add(server) {
+	if server == nil {
+		panic("mcpauth: Protect: the server is nil")
+	}
+	if !protectedServers.add(server, m) {
 		return
 	}
 	g := &guard{m: m, server: weak.Make(server)}
@@ -78,23 +82,29 @@ func requireLiteral(kind target, name string) {
 	}
 }
 
-// guards remembers the protected servers without keeping them alive.
+// guards remembers to whom the protected servers belong, without keeping a server alive.
 type guards struct {
 	mu      sync.Mutex
-	servers map[weak.Pointer[mcp.Server]]struct{}
+	servers map[weak.Pointer[mcp.Server]]*Middleware
 }
 
-func (g *guards) add(server *mcp.Server) bool {
+var protectedServers guards
+
+// add reports whether the server is new.
+func (g *guards) add(server *mcp.Server, m *Middleware) bool {
 	key := weak.Make(server)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if _, ok := g.servers[key]; ok {
+	if owner, ok := g.servers[key]; ok {
+		if owner != m {
+			panic("mcpauth: Protect: the server was given to another Middleware before; make one and share it")
+		}
 		return false
 	}
 	if g.servers == nil {
-		g.servers = make(map[weak.Pointer[mcp.Server]]struct{})
+		g.servers = make(map[weak.Pointer[mcp.Server]]*Middleware)
 	}
-	g.servers[key] = struct{}{}
+	g.servers[key] = m
 	runtime.AddCleanup(server, g.remove, key)
 	return true
 }
@@ -105,11 +115,10 @@ func (g *guards) remove(key weak.Pointer[mcp.Server]) {
 	delete(g.servers, key)
 }
 
-func (g *guards) has(server *mcp.Server) bool {
+func (g *guards) owner(server *mcp.Server) *Middleware {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	_, ok := g.servers[weak.Make(server)]
-	return ok
+	return g.servers[weak.Make(server)]
 }
 
 // A guard is the second reader of every operation: it judges what the SDK itself parsed and trusts
@@ -146,14 +155,14 @@ func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string
 		}
 	}()
 	extra := req.GetExtra()
-	caller := &request{Context: ctx, m: m}
+	caller := &known{m: m}
 	local := extra == nil
 	if local {
 		// Without HTTP, the context of the connection says who is calling. It must be NewContext that
 		// put the caller there: a handler without Extra may also be behind Wrap (the SDK's SSEHandler),
 		// and then the context is that of another request.
 		caller.principal, _ = ctx.Value(principalKey{}).(*Principal)
-	} else if st := requestOf(extra.TokenInfo); st != nil && st.m == m {
+	} else if st := knownOf(extra.TokenInfo); st != nil && st.m == m {
 		st.reached.Store(true)
 		if st.isProbe {
 			return nil, nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "probe"}
@@ -164,13 +173,13 @@ func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string
 		m.logRefusal(ctx, nil, Operation{Method: method}, http.StatusForbidden, &explanation{
 			reason: ReasonNoPrincipal, expected: "a request by way of Wrap, or a connection whose context has a caller", got: "neither",
 			cure: "put auth.Wrap around the handler of this server; the SDK's SSEHandler cannot be protected",
-		}, nil)
+		}, summary{})
 		return nil, nil, forbidden
 	}
 	if local && m.leftOf(caller.principal) <= 0 {
 		m.logRefusal(ctx, caller.principal, Operation{Method: method}, http.StatusForbidden, &explanation{
 			reason: ReasonTokenExpired, expected: "a caller whose credentials have not ended", got: "one whose Expiry has passed",
-		}, nil)
+		}, summary{})
 		return nil, nil, forbidden
 	}
 	g.first.Do(func() { g.verifyOnce(ctx, next, req) })
@@ -201,7 +210,7 @@ var forbidden = &jsonrpc.Error{Code: http.StatusForbidden, Message: http.StatusT
 
 // guardRefuses reports a refusal and returns what the caller is told. Over HTTP, Wrap has allowed the
 // same request, so the two readers disagree about it, or a rule was declared in between.
-func (m *Middleware) guardRefuses(ctx context.Context, caller *request, o pending, v verdict, local bool) error {
+func (m *Middleware) guardRefuses(ctx context.Context, caller *known, o pending, v verdict, local bool) error {
 	e := m.refusal(caller.principal, v, o.op)
 	if !local {
 		m.logRefusal(ctx, caller.principal, o.op, http.StatusForbidden, &explanation{
@@ -209,7 +218,7 @@ func (m *Middleware) guardRefuses(ctx context.Context, caller *request, o pendin
 			cure: "report this with the body, credentials removed; until then the request stays refused",
 		}, caller.http)
 	}
-	m.reportOperation(ctx, nil, caller, o, v, e, false)
+	m.reportOperation(ctx, summary{}, caller.principal, o, v, e, false)
 	if e.Reason == ReasonNoRule || e.Reason == ReasonUnsafeURI || m.conceal {
 		a := unknown(o.op, "")
 		out := &jsonrpc.Error{Code: int64(a.rpc.Code), Message: a.rpc.Message}
@@ -222,9 +231,9 @@ func (m *Middleware) guardRefuses(ctx context.Context, caller *request, o pendin
 }
 
 // checkLocal does what Wrap does for HTTP, once per operation: the Policy and the report.
-func (m *Middleware) checkLocal(ctx context.Context, caller *request, o pending, v verdict) error {
+func (m *Middleware) checkLocal(ctx context.Context, caller *known, o pending, v verdict) error {
 	e := m.askPolicy(ctx, &Call{Principal: caller.principal, Operation: o.op, Arguments: o.arguments})
-	m.reportOperation(ctx, nil, caller, o, v, e, false)
+	m.reportOperation(ctx, summary{}, caller.principal, o, v, e, false)
 	if e != nil {
 		return forbidden
 	}

@@ -36,6 +36,10 @@ func (rep *reporter) start(m *Middleware) {
 		m.rules.mu.Unlock()
 		m.log.Info("mcpauth: protecting a resource", "resource", m.resource, "metadata", m.metadataURL, "issuers", issuers,
 			"base_scopes", m.base, "listing", m.listing.String(), "rules", rules)
+		if !m.published.Load() {
+			m.log.Warn("mcpauth: suspicious configuration", "finding",
+				"nobody asked for the metadata handler, so clients cannot find the login; use Mount, or mount Metadata at "+m.MetadataPath())
+		}
 		for _, w := range m.warnings {
 			m.log.Warn("mcpauth: suspicious configuration", "finding", w)
 		}
@@ -54,10 +58,11 @@ func (m *Middleware) refuseRequest(r *http.Request, req *request, status int, wh
 	if req != nil {
 		p = req.principal
 	}
-	m.logRefusal(r.Context(), p, Operation{}, status, why, r)
+	s := summaryOf(r)
+	m.logRefusal(r.Context(), p, Operation{}, status, why, s)
 	if m.onDecision != nil {
 		m.onDecision(r.Context(), Decision{
-			Time: m.now(), Status: status, Reason: why.reason, Principal: p, TraceID: traceID(r.Header),
+			Time: m.now(), Status: status, Reason: why.reason, Principal: p, TraceID: s.traceID,
 			Granted: p.Grant().Presented(), Expected: why.expected, Got: why.got, Cure: why.cure,
 		})
 	}
@@ -65,56 +70,53 @@ func (m *Middleware) refuseRequest(r *http.Request, req *request, status int, wh
 
 // reportOperation reports the decision about one operation. e is nil where it is allowed; in a batch
 // with a refusal, nothing runs all the same.
-func (m *Middleware) reportOperation(ctx context.Context, r *http.Request, req *request, o pending, v verdict, e *Error, stopped bool) {
+func (m *Middleware) reportOperation(ctx context.Context, s summary, p *Principal, o pending, v verdict, e *Error, stopped bool) {
 	if e == nil && !stopped && m.onDecision == nil {
 		return
 	}
-	d := Decision{Allowed: e == nil && !stopped, Reason: ReasonAllowed, Principal: req.principal, Operation: o.op}
+	d := Decision{Allowed: e == nil && !stopped, Reason: ReasonAllowed, Principal: p, Operation: o.op}
 	var why explanation
 	switch {
 	case e != nil:
-		why = m.explain(req.principal, v, e)
+		why = m.explain(p, o.op, v, e)
 		d.Reason, d.Status = e.Reason, e.Status
 	case stopped:
 		why = explanation{reason: ReasonBatch, expected: "a batch in which everything is allowed", got: "one with a refusal"}
 		d.Reason, d.Status = ReasonBatch, http.StatusForbidden
 	}
 	if !d.Allowed {
-		m.logRefusal(ctx, req.principal, o.op, d.Status, &why, r)
+		m.logRefusal(ctx, p, o.op, d.Status, &why, s)
 	}
 	if m.onDecision == nil {
 		return
 	}
-	d.Time, d.Needed, d.Granted = m.now(), v.needed, req.principal.Grant().Presented()
+	d.Time, d.Needed, d.Granted = m.now(), v.needed, p.Grant().Presented()
 	if !v.rule.IsZero() {
 		d.Rule = v.rule.String()
 		if d.Needed == nil {
-			d.Needed = v.rule.Challenge(req.principal.Grant())
+			d.Needed = v.rule.Challenge(p.Grant())
 		}
 	}
-	d.RequestID = string(o.id)
-	if r != nil {
-		d.TraceID = traceID(r.Header)
-	}
+	d.RequestID, d.TraceID = string(o.id), s.traceID
 	d.Expected, d.Got, d.Cure = why.expected, why.got, why.cure
 	m.onDecision(ctx, d)
 }
 
 // explain says why an operation was refused, and where that is cured.
-func (m *Middleware) explain(p *Principal, v verdict, e *Error) explanation {
+func (m *Middleware) explain(p *Principal, op Operation, v verdict, e *Error) explanation {
 	why := explanation{reason: e.Reason, err: e.Err}
 	switch e.Reason {
 	case ReasonInsufficientScope:
 		why.expected = "scopes " + strings.Join(v.needed, " ") + " for the rule " + v.rule.String()
 		why.got = "scopes " + listed(p.Grant().Scopes())
-		why.cure = "the client can ask for them; if it does and the token still lacks them, the authorization server does not grant them to this client or user"
+		why.cure = "the client can ask for them; if it does and the token still lacks them, the authorization server does not grant them to this client or user, or names them in another claim: then set Issuer.Grants.ScopeClaims"
 	case ReasonRole:
 		why.expected = "the rule " + v.rule.String()
 		why.got = "roles " + listed(p.Grant().Roles()) + ", scopes " + listed(p.Grant().Scopes())
 		why.cure = "give the user the role at the authorization server, or read roles from the right claim with Issuer.Grants.RoleClaims; no scope helps"
 	case ReasonNoRule:
 		why.expected, why.got = "a declared rule", "none"
-		why.cure = "declare one with RequireTool, RequirePrompt, RequireResource or RequireMethod, or set Config.Unlisted"
+		why.cure = "if the server has it, declare one with " + requireFunc(op) + ", or set Config.Unlisted; if not, the client is wrong"
 	case ReasonUnsafeURI:
 		why.expected, why.got = "a URI without dot segments", "one with them"
 	case ReasonPolicy:
@@ -123,7 +125,7 @@ func (m *Middleware) explain(p *Principal, v verdict, e *Error) explanation {
 	return why
 }
 
-func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation, status int, why *explanation, r *http.Request) {
+func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation, status int, why *explanation, s summary) {
 	level := slog.LevelWarn
 	switch why.reason {
 	case ReasonNoCredentials, ReasonInsufficientScope:
@@ -151,13 +153,18 @@ func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation,
 	if p != nil {
 		attrs = append(attrs, slog.Any("principal", p))
 	}
-	if r != nil {
-		attrs = append(attrs, slog.String("http_method", loggable(r.Method)), slog.String("remote", loggable(r.RemoteAddr)))
-		if id := traceID(r.Header); id != "" {
-			attrs = append(attrs, slog.String("trace_id", id))
-		}
+	if s.method != "" {
+		attrs = append(attrs, slog.String("http_method", loggable(s.method)), slog.String("remote", loggable(s.remote)))
+	}
+	if s.traceID != "" {
+		attrs = append(attrs, slog.String("trace_id", s.traceID))
 	}
 	m.log.LogAttrs(ctx, level, "mcpauth: refused", attrs...)
+}
+
+// requireFunc is the method that declares a rule for op.
+func requireFunc(op Operation) string {
+	return [...]string{"RequireMethod", "RequireTool", "RequirePrompt", "RequireResource"}[targetOf(op)]
 }
 
 const maxLogged = 200

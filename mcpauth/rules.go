@@ -118,8 +118,8 @@ func checkName(kind target, name string) error {
 		return errors.New("the name is empty")
 	case !utf8.ValidString(name):
 		return errors.New("the name is not valid UTF-8")
-	case kind == methodTarget && open[strings.ToLower(name)] && !open[name]:
-		return errors.New("methods are compared with case: " + strings.ToLower(name))
+	case kind == methodTarget && otherCase(name) != "":
+		return errors.New("methods are compared with case: " + otherCase(name))
 	case kind == methodTarget && len(name) > 1 && coversGoverned(name):
 		return errors.New("operations under this name are governed by the rules of what they work on; name the other methods one by one")
 	case kind == methodTarget && targetOf(Operation{Method: name}) != methodTarget:
@@ -131,6 +131,16 @@ func checkName(kind target, name string) error {
 		return err
 	}
 	return nil
+}
+
+// otherCase is the open method that a name differs from in case only, or empty.
+func otherCase(name string) string {
+	for method := range open {
+		if !open[name] && strings.EqualFold(method, name) {
+			return method
+		}
+	}
+	return ""
 }
 
 // coversGoverned reports whether a pattern seems to tighten operations that have rules of their own,

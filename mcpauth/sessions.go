@@ -10,6 +10,7 @@ import (
 
 const (
 	maxSessions = 65_536
+	maxOwned    = 1_024          // of one owner
 	sessionIdle = 24 * time.Hour // without a request
 )
 
@@ -17,14 +18,16 @@ const (
 // 2025-11-25, Security Best Practices, Session Hijacking). It works for every handler; go-sdk's own
 // binding is a second line behind it. The zero value is ready to use.
 //
-// What it knows is bounded. A session that has been idle for a day, or that maxSessions others were used
-// after, is no longer known, and neither is one that another process or replica saw begin. A request
-// of an unknown session goes to the handler: if the answer names the session, as that of many servers
-// does, it belongs to this caller from then on.
+// What it knows is bounded. A session that has been idle for a day, or after which maxOwned others of the
+// same owner or maxSessions others of anybody were used, is no longer known: an owner who opens too many
+// pushes out their own first, and not those of others. Neither is a session known that another process or
+// replica saw begin. A request of an unknown session goes to the handler: if the answer names the session,
+// as that of many servers does, it belongs to this caller from then on.
 type sessions struct {
 	mu    sync.Mutex
-	known map[sessionKey]*lru.Element
-	used  lru.List // of *session: the one used last is in front
+	known map[sessionKey]*session
+	used  lru.List             // of *session: the one used last is in front
+	owned map[string]*lru.List // the same for each owner who has one
 }
 
 // A sessionKey stands for a session id, which is worth stealing where another door honours it.
@@ -35,27 +38,36 @@ type session struct {
 	owner string // as go-sdk is told: see sessionOwner
 	user  string // the same, whatever the client
 	last  time.Time
+
+	inUsed, inOwned *lru.Element
 }
 
 func keyOf(id string) sessionKey { return sha256.Sum256([]byte(id)) }
 
-// find returns a session that is known. The mutex is held.
-func (s *sessions) find(key sessionKey, now time.Time) (*lru.Element, *session) {
-	e, ok := s.known[key]
-	if !ok {
-		return nil, nil
+// find returns a session that is known, or nil. The mutex is held, as it is for note and forget.
+func (s *sessions) find(key sessionKey, now time.Time) *session {
+	found := s.known[key]
+	if found != nil && now.Sub(found.last) > sessionIdle {
+		s.forget(found)
+		return nil
 	}
-	found := e.Value.(*session)
-	if now.Sub(found.last) > sessionIdle {
-		s.forget(e)
-		return nil, nil
-	}
-	return e, found
+	return found
 }
 
-func (s *sessions) forget(e *lru.Element) {
-	delete(s.known, e.Value.(*session).key)
-	s.used.Remove(e)
+// note notes a use of a session.
+func (s *sessions) note(x *session, now time.Time) {
+	x.last = now
+	s.used.MoveToFront(x.inUsed)
+	s.owned[x.owner].MoveToFront(x.inOwned)
+}
+
+func (s *sessions) forget(x *session) {
+	delete(s.known, x.key)
+	s.used.Remove(x.inUsed)
+	own := s.owned[x.owner]
+	if own.Remove(x.inOwned); own.Len() == 0 {
+		delete(s.owned, x.owner)
+	}
 }
 
 // holder returns the user to whom the session belongs, if its owner is not this one. Otherwise it notes
@@ -64,15 +76,14 @@ func (s *sessions) holder(id, owner string, now time.Time) (user string, another
 	key := keyOf(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, found := s.find(key, now)
+	found := s.find(key, now)
 	if found == nil {
 		return "", false
 	}
 	if found.owner != owner {
 		return found.user, true
 	}
-	found.last = now
-	s.used.MoveToFront(e)
+	s.note(found, now)
 	return "", false
 }
 
@@ -82,23 +93,31 @@ func (s *sessions) bind(id string, p *Principal, perUser bool, now time.Time) {
 	key, owner := keyOf(id), p.sessionOwner(perUser)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e, found := s.find(key, now); found != nil {
+	if found := s.find(key, now); found != nil {
 		if found.owner == owner {
-			found.last = now // a stream may have been open for long
-			s.used.MoveToFront(e)
+			s.note(found, now) // a stream may have been open for long
 		}
 		return
 	}
+	if own := s.owned[owner]; own != nil && own.Len() >= maxOwned {
+		s.forget(own.Back().Value.(*session))
+	}
 	for e := s.used.Back(); e != nil; e = s.used.Back() {
-		if s.used.Len() < maxSessions && now.Sub(e.Value.(*session).last) <= sessionIdle {
+		last := e.Value.(*session)
+		if s.used.Len() < maxSessions && now.Sub(last.last) <= sessionIdle {
 			break
 		}
-		s.forget(e)
+		s.forget(last)
 	}
 	if s.known == nil {
-		s.known = make(map[sessionKey]*lru.Element)
+		s.known, s.owned = make(map[sessionKey]*session), make(map[string]*lru.List)
 	}
-	s.known[key] = s.used.PushFront(&session{key: key, owner: owner, user: p.sessionOwner(true), last: now})
+	if s.owned[owner] == nil {
+		s.owned[owner] = lru.New()
+	}
+	x := &session{key: key, owner: owner, user: p.sessionOwner(true), last: now}
+	x.inUsed, x.inOwned = s.used.PushFront(x), s.owned[owner].PushFront(x)
+	s.known[key] = x
 }
 
 // ending makes a session the first to be forgotten. It is not forgotten at once: whether the handler
@@ -107,8 +126,9 @@ func (s *sessions) ending(id string) {
 	key := keyOf(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e, ok := s.known[key]; ok {
-		s.used.MoveToBack(e)
+	if x := s.known[key]; x != nil {
+		s.used.MoveToBack(x.inUsed)
+		s.owned[x.owner].MoveToBack(x.inOwned)
 	}
 }
 
@@ -135,14 +155,17 @@ func (m *Middleware) sessionRefused(p *Principal, r *http.Request) explanation {
 // answered reads from the header of an answer whose session it is. The client may have read it a
 // moment before; until then the session is unknown, and nobody else has its id.
 func (m *Middleware) answered(h http.Header, req *request) {
+	if req.principal == guest {
+		return // whoever has no credentials owns nothing
+	}
 	for _, id := range h["Mcp-Session-Id"] {
 		if id != "" {
 			m.sessions.bind(id, req.principal, m.perUser, m.now())
 		}
 	}
-	if req.http.Method == http.MethodDelete {
+	if req.http.method == http.MethodDelete {
 		// In a revision without sessions nobody has asked yet whose it is.
-		id := req.http.Header.Get("Mcp-Session-Id")
+		id := req.http.session
 		if _, another := m.sessions.holder(id, req.principal.sessionOwner(m.perUser), m.now()); !another {
 			m.sessions.ending(id)
 		}

@@ -328,3 +328,45 @@ func TestHTTP13_ConcurrentSessions(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, server.open, callers, "%s", seen)
 }
+
+// HTTP-13: at a revision without sessions nobody is asked whose a session is, so a DELETE of another's
+// says nothing about it: it does not become the first to be forgotten.
+func TestHTTP13_OthersDoNotEndWhatIsKnownOfASession(t *testing.T) {
+	is := newIssuer(t)
+	server := &foreignServer{}
+	h, _ := newForeign(t, is, server, nil)
+	ada, eve := is.token(t), is.token(t, claims{"sub": "eve"})
+	const most = 1024 // of one owner
+	ids := make([]string, most)
+	for i := range ids {
+		ids[i] = begin(t, h, ada)
+	}
+	newest := ids[most-1]
+	refused := func(id string) bool {
+		return serve(h, sessionRequest("POST", call("x"), eve, id)).Code == http.StatusForbidden
+	}
+	serve(h, atRevision("2026-07-28", sessionRequest("DELETE", "", eve, newest)))
+	begin(t, h, ada)
+	require.True(t, refused(newest))
+	require.False(t, refused(ids[0]), "the one that was used least recently is forgotten")
+
+	// The owner's own DELETE does make it the first.
+	serve(h, sessionRequest("DELETE", "", ada, newest))
+	begin(t, h, ada)
+	require.False(t, refused(newest))
+	require.True(t, refused(ids[1]))
+}
+
+// HTTP-13: a caller who opens sessions without end does not make Wrap forget whose those of others are.
+func TestHTTP13_AFloodOfSessionsIsItsOwnersAlone(t *testing.T) {
+	is := newIssuer(t)
+	server := &foreignServer{}
+	h, _ := newForeign(t, is, server, nil)
+	eve := is.token(t, claims{"sub": "eve", "client_id": "evil"})
+	id, first := begin(t, h, is.token(t)), begin(t, h, eve)
+	for range 1024 {
+		begin(t, h, eve)
+	}
+	require.Equal(t, http.StatusForbidden, serve(h, sessionRequest("POST", call("x"), eve, id)).Code)
+	require.Equal(t, http.StatusOK, serve(h, sessionRequest("POST", call("x"), is.token(t, claims{"sub": "bob"}), first)).Code, "eve's first is forgotten")
+}

@@ -11,8 +11,8 @@ import (
 
 type flag = atomic.Bool
 
-// extraKey is where the SDK's TokenInfo holds the request that it belongs to. Its value has a type of
-// this package, so nothing else can stand there.
+// extraKey is where the SDK's TokenInfo holds what is known of the request that it belongs to. The value
+// has a type of this package, so nothing else can stand there.
 const extraKey = "github.com/go-mcpauth/sdk"
 
 // tokenInfo is what the SDK gets to know: enough to bind sessions to a user (UserID) and to find the
@@ -23,7 +23,7 @@ func (req *request) tokenInfo() auth.TokenInfo {
 		Scopes:     p.grant.Scopes(),
 		Expiration: p.expiry,
 		UserID:     p.sessionOwner(req.m.perUser),
-		Extra:      map[string]any{extraKey: req},
+		Extra:      map[string]any{extraKey: &req.known},
 	}
 }
 
@@ -36,13 +36,13 @@ func (p *Principal) sessionOwner(perUser bool) string {
 	return p.id
 }
 
-// requestOf is the reverse of tokenInfo.
-func requestOf(info *auth.TokenInfo) *request {
+// knownOf is the reverse of tokenInfo.
+func knownOf(info *auth.TokenInfo) *known {
 	if info == nil {
 		return nil
 	}
-	req, _ := info.Extra[extraKey].(*request)
-	return req
+	k, _ := info.Extra[extraKey].(*known)
+	return k
 }
 
 // sdkKey is the context key under which go-sdk looks for a TokenInfo. The SDK does not export it and

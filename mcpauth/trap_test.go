@@ -69,13 +69,14 @@ func newTraps(t testing.TB, auth *mcpauth.Middleware) *traps {
 			return nil
 		},
 		InitializedHandler: func(ctx context.Context, _ *mcp.InitializedRequest) { tr.sprung(ctx, "notifications/initialized", "") },
+		//lint:ignore SA1019 clients may still send it
 		RootsListChangedHandler: func(ctx context.Context, _ *mcp.RootsListChangedRequest) {
 			tr.sprung(ctx, "notifications/roots/list_changed", "")
 		},
 		ProgressNotificationHandler: func(ctx context.Context, _ *mcp.ProgressNotificationServerRequest) {
 			tr.sprung(ctx, "notifications/progress", "")
 		},
-		GetSessionID: rand.Text,
+		SetCacheable: func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) { c.TTLMs = 24 * 3600 * 1000 },
 	})
 	auth.Protect(tr.server)
 	for _, n := range trapNames {

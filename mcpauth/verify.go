@@ -24,7 +24,7 @@ const verifyDeadline = 5 * time.Second
 // target, which are often misspelled; and rules that no caller can meet. The same is logged when the
 // first request reaches the server. The server must be protected, and complete.
 func (m *Middleware) Verify(ctx context.Context, server *mcp.Server) error {
-	if !m.guarded.has(server) {
+	if server == nil || protectedServers.owner(server) != m {
 		return errors.New("mcpauth: the server is not protected; call Protect first")
 	}
 	offered, err := m.offered(ctx, server)

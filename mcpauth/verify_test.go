@@ -2,6 +2,7 @@ package mcpauth_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -158,4 +159,70 @@ func TestAUTHZ09_VerifiedAtTheFirstRequest(t *testing.T) {
 	}
 	require.Equal(t, 1, strings.Count(logged.String(), `tool \"forgotten\" has no rule`), logged.String())
 	require.Equal(t, 1, strings.Count(logged.String(), `tool \"misspelled\" has no target`))
+}
+
+// What is verified at the first request is verified by way of that request: middleware of the server
+// that counts on HTTP finds it. (A panic there, on a goroutine of the SDK's, would end the process.)
+func TestAUTHZ09_VerifiedAsARequestOverHTTP(t *testing.T) {
+	is := newIssuer(t)
+	var logged logBuffer
+	auth, _ := newAuth(t, is, func(c *mcpauth.Config) { c.Logger = logged.logger() })
+	var initialized []string
+	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, &mcp.ServerOptions{
+		PageSize: 1,
+		InitializedHandler: func(_ context.Context, r *mcp.InitializedRequest) {
+			initialized = append(initialized, r.Session.InitializeParams().ClientInfo.Name)
+		},
+	})
+	for _, name := range []string{"one", "open", "two"} {
+		offerTool(server, name)
+	}
+	auth.RequireTool("open", scopes.Authenticated())
+	seen := make(map[string]int)
+	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			seen[method+" "+req.GetExtra().Header.Get("X-Request-Id")]++
+			return next(ctx, method, req)
+		}
+	})
+	auth.Protect(server)
+	h := auth.Wrap(sdkHandler(server, true))
+	for range 2 {
+		require.Equal(t, http.StatusOK, serve(h, with(post(call("open"), is.token(t)), "X-Request-Id", "r1")).Code)
+	}
+	require.Equal(t, 3, seen["tools/list r1"], "each page once")
+	require.Equal(t, 2, seen["tools/call r1"])
+	require.Empty(t, initialized, "there is no client of our own")
+	for _, name := range []string{"one", "two"} {
+		require.Equal(t, 1, strings.Count(logged.String(), `tool \"`+name+`\" has no rule`), logged.String())
+	}
+}
+
+// getServer may make a server for each request. The first 16 say all that there is to say.
+func TestAUTHZ09_VerifiedForSoManyServersOnly(t *testing.T) {
+	is := newIssuer(t)
+	var logged logBuffer
+	auth, _ := newAuth(t, is, func(c *mcpauth.Config) { c.Logger = logged.logger() })
+	auth.RequireTool("open", scopes.Authenticated())
+	listed := 0
+	h := auth.Wrap(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server {
+		server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, nil)
+		offerTool(server, "open")
+		offerTool(server, "forgotten")
+		server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
+			return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+				if method == "tools/list" {
+					listed++
+				}
+				return next(ctx, method, req)
+			}
+		})
+		auth.Protect(server)
+		return server
+	}, &mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true}))
+	for range 40 {
+		require.Equal(t, http.StatusOK, serve(h, post(call("open"), is.token(t))).Code)
+	}
+	require.Equal(t, 16, listed)
+	require.Equal(t, 16, strings.Count(logged.String(), `tool \"forgotten\" has no rule`))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/scopes"
 )
 
 // A wholePath is everything between a client and the tools, with traps for tools.
@@ -121,6 +122,7 @@ func TestWholePath_Differential(t *testing.T) {
 		"by default":   nil,
 		"concealed":    func(c *mcpauth.Config) { c.Conceal = true },
 		"only allowed": func(c *mcpauth.Config) { c.Listing = mcpauth.ListAllowed },
+		"unlisted":     func(c *mcpauth.Config) { c.Unlisted = scopes.Any("files:write", "unheard") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			wp, is := newWholePath(t, change)
@@ -160,8 +162,9 @@ func TestWholePath_Differential(t *testing.T) {
 				require.NotZero(t, wp.ran(method+"open")+wp.ran(method+"scoped")+wp.ran(method+"roled"), method)
 			}
 			for op := range wp.runs {
-				require.NotContains(t, op, "forgotten")
+				require.True(t, name == "unlisted" || !strings.Contains(op, "forgotten"), op)
 			}
+			require.Equal(t, name == "unlisted", wp.ran("tools/call forgotten") > 0)
 		})
 	}
 }

@@ -1,6 +1,6 @@
 // Command authserver runs the development authorization server of the examples alone, in front of any protected resource on this machine.
 //
-//	go -C examples run ./authserver -listen 127.0.0.1:9000 -resource http://127.0.0.1:8000/mcp -scopes notes:read,notes:write
+//	go -C examples run ./authserver -listen 127.0.0.1:9000 -resource http://127.0.0.1:8080/mcp -scopes notes:read,notes:write
 //
 // It prints one line "listening on URL" when it accepts connections; URL is the issuer. Anybody who reaches it can sign in as anyone, so it refuses
 // every address that is not loopback. Its users are ada (admin), dev (developer), uma (user) and rio (read-only, who may have scopes ending in :read).
@@ -31,7 +31,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	var resources, scopes []string
 	listen := flags.String("listen", "127.0.0.1:0", "loopback `address` to listen on")
-	flags.Func("resource", "`URL` of a protected resource, repeatable (default http://127.0.0.1:8000/mcp)", func(v string) error {
+	flags.Func("resource", "`URL` of a protected resource, repeatable (default http://127.0.0.1:8080/mcp)", func(v string) error {
 		resources = append(resources, v)
 		return nil
 	})
@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if resources == nil {
-		resources = []string{"http://127.0.0.1:8000/mcp"}
+		resources = []string{"http://127.0.0.1:8080/mcp"}
 	}
 	if scopes == nil {
 		scopes = []string{"notes:read", "notes:write"}

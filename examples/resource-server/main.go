@@ -1,7 +1,7 @@
 // Command resource-server is a protected MCP server alone, in front of any authorization server: a
 // notebook with four tools, or, with -upstream, any MCP server behind it as a reverse proxy.
 //
-//	go run ./resource-server -listen localhost:8080 -issuer https://login.example.com
+//	go -C examples run ./resource-server -listen localhost:8080 -issuer https://login.example.com
 package main
 
 import (

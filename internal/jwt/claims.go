@@ -222,8 +222,8 @@ func (iss *issuer) acceptAudience(t *Token) *Error {
 			Reason: ReasonNoAudience, Expected: "aud with one of " + quoteList(iss.Audiences), Got: "no audience",
 			Cure: "have the authorization server put the resource identifier into aud. The client may have left the resource " +
 				"parameter out (some builds of Claude Code do). Keycloak: add an audience mapper; Cognito: bind the login to the " +
-				"resource; Clerk: register the server's URL. Where that is impossible accept any audience for this issuer, by the " +
-				"dangerous option, and list its ClientIDs",
+				"resource; Clerk: register the server's URL. Where that is impossible set the issuer's " +
+				"DangerouslyAcceptAnyAudience, and list its ClientIDs",
 		}
 	}
 	matches := 0
@@ -308,8 +308,9 @@ func (iss *issuer) audienceCure(list []string, client string) string {
 		return "aud is the client itself: it left the resource parameter out (some builds of Claude Code do) or the authorization " +
 			"server ignores it; register the resource identifier there and make it the default audience of the client"
 	}
-	return "have the authorization server put the resource identifier into aud, or add this audience to the issuer's Audiences if it " +
-		"stands for this resource alone"
+	return "have the authorization server put the resource identifier into aud; or, if the token names the URL that clients use, " +
+		"correct Config.Resource (localhost and 127.0.0.1 are different names); or add this audience to the issuer's Audiences if " +
+		"it stands for this resource alone"
 }
 
 // nearMiss reports whether aud differs from a configured audience only by case or a trailing slash.

@@ -131,9 +131,20 @@ func (iss *issuer) acceptHeader(h *header) *Error {
 	if h.hasType {
 		got = "typ " + quote(h.rawType)
 	}
-	return &Error{
-		Reason: ReasonType, Expected: "typ in " + quoteList(iss.types) + " (\"\" stands for none)", Got: got,
-		Cure: "have the authorization server issue RFC 9068 access tokens (Auth0: token profile RFC 9068), or add this typ to " +
-			"the issuer's TokenTypes (Auth0, Entra ID, Keycloak, Ory Hydra: JWT; Okta, Cognito: the empty string)",
+	cure := "have the authorization server issue RFC 9068 access tokens (Auth0: token profile RFC 9068), or add this typ to " +
+			"the issuer's TokenTypes (Auth0, Entra ID, Keycloak, Ory Hydra: JWT; Okta, Cognito: the empty string)"
+	if h.typ == accessTokenType {
+		cure = "add at+jwt to the issuer's TokenTypes: a list replaces the default"
 	}
+	return &Error{
+		Reason: ReasonType, Expected: "typ in " + quoteList(iss.configuredTypes()) + " (\"\" stands for none)", Got: got, Cure: cure,
+	}
+}
+
+// configuredTypes is the list as somebody wrote it.
+func (iss *issuer) configuredTypes() []string {
+	if iss.Types == nil {
+		return iss.types
+	}
+	return iss.Types
 }

@@ -163,6 +163,6 @@ func refuseOpaque(dots, length int) *Error {
 		Got: fmt.Sprintf("an opaque token: %s, %d bytes", countParts(dots), length),
 		Cure: "have the authorization server issue JWTs for this resource (Auth0: turn on the Resource Parameter " +
 			"Compatibility Profile or let the client name an audience; Logto: the client must ask for an API resource; Asgardeo, " +
-			"WSO2 and ZITADEL: token type JWT of the application; Ory Hydra: strategies.access_token jwt), or configure introspection",
+			"WSO2 and ZITADEL: token type JWT of the application; Ory Hydra: strategies.access_token jwt)",
 	}
 }

@@ -1,0 +1,68 @@
+package mcpauth
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/go-mcpauth/sdk/internal/envelope"
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+// guestMethods are the methods that Config.Guests may name: they run no code of a tool, a prompt or a
+// resource, and open no session.
+var guestMethods = []string{
+	"ping", "prompts/list", "resources/list", "resources/templates/list", "server/discover", "tools/list",
+}
+
+// guest is the caller of a request without credentials that Config.Guests lets through. It is nobody to
+// tools: FromContext does not return it.
+var guest = &Principal{id: "guest"}
+
+// everyLogin is what any login at all would grant: lists for guests show what that, and more scopes,
+// would open.
+var everyLogin = scopes.NewGrant(nil, nil)
+
+// admitGuest reads the body of a request without credentials, under the bounds of [peekRequestID], and
+// reports whether guests may do what it asks for. The request that it returns has its body unread.
+func (m *Middleware) admitGuest(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
+	if r.Method != http.MethodPost || r.ContentLength <= 0 || r.ContentLength > peekBytes || len(r.Header["Expect"]) > 0 ||
+		!isJSON(r.Header) || !limitUnread(w, r) {
+		return r, false
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, r.ContentLength))
+	if err != nil || int64(len(body)) != r.ContentLength {
+		return r, false
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	out := new(http.Request)
+	*out = *r
+	out.Body = io.NopCloser(bytes.NewReader(body))
+	env, err := envelope.Read(body, envelope.Options{})
+	if err != nil || len(env.Operations) != 1 {
+		return out, false
+	}
+	op := env.Operations[0]
+	_, reason := m.weighGuest(Operation{Method: op.Method})
+	return out, op.Kind == envelope.Request && op.Target == envelope.NoTarget && reason == ReasonAllowed
+}
+
+// weighGuest is weigh for a guest.
+func (m *Middleware) weighGuest(op Operation) (scopes.Rule, Reason) {
+	x := m.rules.load()
+	rule, reason := x.find(op)
+	switch {
+	case reason != "":
+		return scopes.Rule{}, reason
+	case targetOf(op) == methodTarget:
+		if slices.Contains(m.guests, op.Method) && rule.Equal(x.everyone) { // RequireMethod tightens for guests, too
+			return rule, ReasonAllowed
+		}
+		return rule, ReasonNoPrincipal
+	case rule.Met(everyLogin) || rule.Obtainable(everyLogin):
+		return rule, ReasonInsufficientScope
+	}
+	return rule, ReasonRole
+}

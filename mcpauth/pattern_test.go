@@ -19,9 +19,9 @@ func TestAUTHZ03_APrefixInsideOfATemplate(t *testing.T) {
 	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, nil)
 	read := 0
 	mcpauth.AddResourceTemplate(auth, server, &mcp.ResourceTemplate{Name: "files", URITemplate: "file:///{+path}"},
-		func(_ context.Context, r *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+		func(ctx context.Context, r *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
 			read++
-			return readText(nil, r)
+			return readText(ctx, r)
 		}, scopes.All("files"))
 	auth.RequireResource("file:///secret/*", scopes.Role("admin"))
 	auth.RequireResource("file:///secret/public/*", scopes.Authenticated())

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -403,4 +405,25 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 		a = m.refused(e, req.principal, revision)
 	}
 	return &a
+}
+
+// describe notes what kind of request this is.
+func (req *request) describe(r *http.Request, ops []pending) {
+	req.standalone = r.Method == http.MethodGet
+	for _, o := range ops {
+		switch o.op.Method {
+		case "subscriptions/listen":
+			req.standalone = true
+		}
+		// Notifications are answered before the guard sees them, and so may be what has no id.
+		req.guardExpected = req.guardExpected || o.id != nil && o.op.Method != ""
+	}
+}
+
+// leftOf is how long the token of p still counts.
+func (m *Middleware) leftOf(p *Principal) time.Duration {
+	if p.expiry.IsZero() { // not over HTTP: a token without an expiry is refused
+		return math.MaxInt64
+	}
+	return p.expiry.Add(p.leeway).Sub(m.now())
 }

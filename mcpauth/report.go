@@ -52,6 +52,13 @@ func (rep *reporter) broken(ctx context.Context, m *Middleware, err error) {
 	m.log.ErrorContext(ctx, "mcpauth: refused", "reason", string(ReasonPanic), "status", http.StatusServiceUnavailable, "error", loggable(err.Error()))
 }
 
+// A summary is what is left of an HTTP request, for logs and sessions. The zero value stands for none.
+type summary struct{ method, remote, traceID, session string }
+
+func summaryOf(r *http.Request) summary {
+	return summary{method: r.Method, remote: r.RemoteAddr, traceID: traceID(r.Header), session: r.Header.Get("Mcp-Session-Id")}
+}
+
 // refuseRequest reports a request that is refused before or without looking at single operations.
 func (m *Middleware) refuseRequest(r *http.Request, req *request, status int, why *explanation) {
 	var p *Principal

@@ -132,7 +132,7 @@ func (iss *issuer) acceptHeader(h *header) *Error {
 		got = "typ " + quote(h.rawType)
 	}
 	cure := "have the authorization server issue RFC 9068 access tokens (Auth0: token profile RFC 9068), or add this typ to " +
-			"the issuer's TokenTypes (Auth0, Entra ID, Keycloak, Ory Hydra: JWT; Okta, Cognito: the empty string)"
+		"the issuer's TokenTypes (Auth0, Entra ID, Keycloak, Ory Hydra: JWT; Okta, Cognito: the empty string)"
 	if h.typ == accessTokenType {
 		cure = "add at+jwt to the issuer's TokenTypes: a list replaces the default"
 	}

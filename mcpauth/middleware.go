@@ -40,8 +40,7 @@ const (
 //
 // It does not serve the metadata document: mount [Middleware.Metadata] as well, or use
 // [Middleware.Mount]. An unguarded server is found out by a ping of Wrap's own, which middleware inside
-// sees, too; where other middleware stands between Wrap and the SDK's handler, that is after the first
-// request. [Middleware.Verify] tells before any.
+// sees, too. [Middleware.Verify] tells before any request.
 //
 // Wrap does not look at the request's path; mount it at the path of the resource only, as
 // [Middleware.Mount] does. It is idempotent and never wraps the ResponseWriter.
@@ -94,7 +93,15 @@ func (h *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		req.Context = ctx
 	}
 	defer func() { m.answered(w.Header(), req) }() // after a panic too: the answer may have begun
-	h.serveInner(w, inner, req)
+	if !h.isSDK {
+		req.sdkAsks = func() { h.sdkAsks(r, req) }
+		if h.stopped(w, inner, req) {
+			h.refuseUnprotected(w, r, req, nil)
+			return
+		}
+	} else {
+		h.serveInner(w, inner, req)
+	}
 	if (h.isSDK || req.asked.Load()) && req.guardExpected && !req.reached.Load() {
 		h.probe.doubt(h, r, req)
 	}
@@ -300,10 +307,8 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 		}
 	}
 	if (h.isSDK || h.probe.mixed.Load()) && !h.probe.passed(h, r, req) {
-		a := unavailable(0)
-		m.refuseRequest(r, req, a.status, &explanation{reason: ReasonUnprotected, expected: "a server that was given to Protect", got: "another server",
-			cure: "call auth.Protect(server) for every server that getServer returns; the SDK's SSEHandler cannot be protected"})
-		return stop(a, ops[0].id)
+		h.refuseUnprotected(w, r, req, ops[0].id)
+		return nil
 	}
 	header := withoutCredentials(r.Header)
 	if a := m.decide(r, req, header, ops, revision); a != nil {

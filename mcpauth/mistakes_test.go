@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	sdkauth "github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/require"
 
@@ -85,14 +86,50 @@ func TestSuspiciousConfigurationIsLogged(t *testing.T) {
 	}
 }
 
-func TestUnprotectedServerBehindOtherMiddlewareIsReported(t *testing.T) {
+// A server that was never protected is refused, not served once, when other middleware stands in front of
+// it; and a handler of another kind is not taken for one because its code asks for the SDK's TokenInfo.
+func TestUnprotectedServerBehindOtherMiddleware(t *testing.T) {
+	for _, stateless := range []bool{true, false} {
+		is := newIssuer(t)
+		auth, _ := newAuth(t, is, nil)
+		auth.RequireTool("*", scopes.Authenticated())
+		ran := 0
+		server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, nil)
+		mcp.AddTool(server, &mcp.Tool{Name: "t"}, func(context.Context, *mcp.CallToolRequest, noInput) (*mcp.CallToolResult, any, error) {
+			ran++
+			return &mcp.CallToolResult{}, nil, nil
+		})
+		inner := sdkHandler(server, stateless)
+		h := auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			require.NotNil(t, sdkauth.TokenInfoFromContext(r.Context()), "asked by somebody else first")
+			inner.ServeHTTP(w, r)
+		}))
+		initialize := rpc("initialize", map[string]any{
+			"protocolVersion": legacy, "capabilities": map[string]any{}, "clientInfo": map[string]any{"name": "test", "version": "1"},
+		})
+		for _, body := range []string{call("t"), rpc("tools/list", nil), initialize} {
+			w := serve(h, post(body, is.token(t)))
+			require.Equal(t, http.StatusServiceUnavailable, w.Code, body)
+			require.NotContains(t, w.Body.String(), "tools")
+		}
+		require.Zero(t, ran)
+		auth.Protect(server)
+		require.Equal(t, http.StatusOK, serve(h, post(initialize, is.token(t))).Code)
+		if stateless {
+			require.Equal(t, http.StatusOK, serve(h, post(call("t"), is.token(t))).Code)
+			require.Equal(t, 1, ran)
+		}
+	}
 	is := newIssuer(t)
-	var log bytes.Buffer
-	auth, _ := newAuth(t, is, func(c *mcpauth.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, nil)
-	inner := sdkHandler(server, true)
-	h := auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(w, r) }))
-	serve(h, post(rpc("tools/list", nil), is.token(t)))
-	require.Contains(t, log.String(), "a server that was never protected has answered a request")
-	require.Equal(t, http.StatusServiceUnavailable, serve(h, post(rpc("tools/list", nil), is.token(t))).Code)
+	auth, _ := newAuth(t, is, nil)
+	auth.RequireTool("*", scopes.Authenticated())
+	foreign := auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		require.NotNil(t, sdkauth.TokenInfoFromContext(r.Context()))
+		_, _ = w.Write([]byte(`{"result":{}}`))
+	}))
+	for range 3 {
+		require.Equal(t, http.StatusOK, serve(foreign, post(call("t"), is.token(t))).Code)
+	}
+	panics := auth.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() { serve(panics, post(call("t"), is.token(t))) })
 }

@@ -127,15 +127,19 @@ func TestProtect_OnlyAResultShowsAnUnguardedServer(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			auth, _ := newAuth(t, is, nil)
-			newServer(auth)
-			served := 0
-			// Stands for the SDK's handler: it asks who is calling.
+			sdk, served := sdkHandler(newServer(auth), true), -2 // the first request, and the probe within it
+			// The SDK's handler, and from then on something that stands for it: it asks who is calling.
 			h := auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				served++
+				if served++; served <= 0 {
+					sdk.ServeHTTP(w, r)
+					return
+				}
 				require.NotNil(t, sdkauth.TokenInfoFromContext(r.Context()))
 				c.answer(w)
 			}))
 			send := func() int { return serve(h, post(call("whoami"), is.token(t))).Code }
+			require.Equal(t, http.StatusOK, send())
+			require.Zero(t, served)
 			require.Equal(t, c.status, send())
 			require.Equal(t, 2, served, "the request, and the probe after it")
 			require.Equal(t, c.after, send())
@@ -174,8 +178,8 @@ func TestProtect_SessionsThatEndAmongUnguardedServers(t *testing.T) {
 	require.Zero(t, runs.Load())
 }
 
-// A wrapper hides from Wrap that the SDK is behind. The SDK gives itself away by asking for the caller:
-// after the first request, a server without Protect is not served there either.
+// A wrapper hides from Wrap that the SDK is behind. The SDK gives itself away by asking for the caller,
+// before it does anything else: a server without Protect is not served there either.
 func TestProtect_ForgottenBehindAWrapper(t *testing.T) {
 	is := newIssuer(t)
 	for _, stateless := range []bool{true, false} {
@@ -183,9 +187,6 @@ func TestProtect_ForgottenBehindAWrapper(t *testing.T) {
 		auth, _ := newAuth(t, is, func(c *mcpauth.Config) { c.Logger = log.logger() })
 		server, runs := newCounting(auth)
 		h, token := auth.Wrap(behind(sdkHandler(server, stateless))), is.token(t)
-		serve(h, post(rpc("initialize", map[string]any{
-			"protocolVersion": legacy, "capabilities": map[string]any{}, "clientInfo": map[string]any{"name": "t", "version": "1"},
-		}), token)) // cannot be told from others before it is served
 		for _, body := range []string{rpc("tools/list", nil), rpc("resources/list", nil), call("open"), rpc("ping", nil)} {
 			w := serve(h, post(body, token))
 			require.Equal(t, http.StatusServiceUnavailable, w.Code, body)
@@ -197,7 +198,7 @@ func TestProtect_ForgottenBehindAWrapper(t *testing.T) {
 		auth.Protect(server)
 		require.Equal(t, http.StatusOK, serve(h, atRevision(legacy, post(rpc("ping", nil), token))).Code, "it recovers")
 	}
-	t.Run("protected, it costs nothing", func(t *testing.T) {
+	t.Run("protected, it costs one probe", func(t *testing.T) {
 		auth, _ := newAuth(t, is, nil)
 		server, _ := newCounting(auth)
 		auth.Protect(server)
@@ -207,7 +208,7 @@ func TestProtect_ForgottenBehindAWrapper(t *testing.T) {
 		for range 3 {
 			require.Equal(t, http.StatusOK, serve(h, post(call("open"), is.token(t))).Code)
 		}
-		require.Equal(t, 3, served)
+		require.Equal(t, 4, served)
 	})
 }
 
@@ -287,18 +288,18 @@ func TestProtect_ForgottenForOneRevision(t *testing.T) {
 func TestProtect_ProbesTakeNoDetour(t *testing.T) {
 	is := newIssuer(t)
 	auth, _ := newAuth(t, is, nil)
-	newServer(auth)
+	sdk := sdkHandler(newServer(auth), true)
 	var seen []http.Header
 	h := auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen = append(seen, r.Header)
-		require.NotNil(t, sdkauth.TokenInfoFromContext(r.Context()))
+		sdk.ServeHTTP(w, r)
 	}))
 	r := post(call("whoami"), is.token(t))
 	for _, name := range []string{"Upgrade", "X-Http-Method-Override", "X-Original-Url", "Proxy-Authorization"} {
 		r.Header.Set(name, "x")
 	}
 	serve(h, r)
-	require.Len(t, seen, 2, "the request, and the probe after it")
+	require.Len(t, seen, 2, "the request, and the probe within it")
 	for _, header := range seen {
 		for _, name := range []string{"Upgrade", "X-Http-Method-Override", "X-Original-Url", "Proxy-Authorization", "Authorization"} {
 			require.Empty(t, header.Get(name), name)

@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -51,6 +53,65 @@ func (p *probe) doubt(h *protected, r *http.Request, req *request) {
 		h.m.log.WarnContext(r.Context(), "mcpauth: a server that was never protected has answered a request", "reason", string(ReasonUnprotected),
 			"cure", "call auth.Protect(server) for every server that getServer returns; until then they are refused")
 	}
+}
+
+// errUnprotected ends a request in the middle of the SDK's handler, before it has read the body.
+var errUnprotected = errors.New("mcpauth: the server behind the handler was never protected")
+
+// sdkAsks is called when somebody behind a handler of unknown kind asks for the TokenInfo. If it is the
+// SDK's handler, other middleware stands in front of it, and the server must be protected all the same:
+// nothing has been done yet with the request.
+func (h *protected) sdkAsks(r *http.Request, req *request) {
+	if h.probe.ok.Load() || h.probe.mixed.Load() {
+		req.asked.Store(true)
+		return
+	}
+	if !insideSDK() {
+		return // code of the user's that wants to know the caller
+	}
+	req.asked.Store(true)
+	if !h.probe.passed(h, r, req) {
+		panic(errUnprotected)
+	}
+}
+
+// insideSDK reports whether the SDK's HTTP handler is on the stack of this goroutine. Tools run on others.
+func insideSDK() bool {
+	var callers [128]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
+	for {
+		frame, more := frames.Next()
+		if frame.Function == sdkServeHTTP {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}
+
+const sdkServeHTTP = "github.com/modelcontextprotocol/go-sdk/mcp.(*StreamableHTTPHandler).ServeHTTP"
+
+// stopped serves the request and reports whether sdkAsks ended it.
+func (h *protected) stopped(w http.ResponseWriter, r *http.Request, req *request) (stopped bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			if v != any(errUnprotected) {
+				panic(v)
+			}
+			stopped = true
+		}
+	}()
+	h.serveInner(w, r, req)
+	return false
+}
+
+// refuseUnprotected answers a request that would reach an unguarded server.
+func (h *protected) refuseUnprotected(w http.ResponseWriter, r *http.Request, req *request, id json.RawMessage) {
+	a := unavailable(0)
+	h.m.refuseRequest(r, req, a.status, &explanation{reason: ReasonUnprotected, expected: "a server that was given to Protect", got: "another server",
+		cure: "call auth.Protect(server) for every server that getServer returns; the SDK's SSEHandler cannot be protected"})
+	a.write(w, r, id)
 }
 
 // What a ping finds.

@@ -19,10 +19,11 @@ type request struct {
 	known
 	info auth.TokenInfo
 
-	standalone    bool // a stream of its own, not the answer to a call
-	guardExpected bool // the SDK will pass this request to its receiving middleware
-	hidesAddress  bool // the SDK's own check of Host is left out
-	asked         flag // the SDK is behind, under whatever wrapper
+	standalone    bool   // a stream of its own, not the answer to a call
+	guardExpected bool   // the SDK will pass this request to its receiving middleware
+	hidesAddress  bool   // the SDK's own check of Host is left out
+	sdkAsks       func() // called when somebody behind a handler of unknown kind asks for the TokenInfo; nil: no need to know
+	asked         flag   // the SDK is behind, under whatever wrapper
 }
 
 // known is the part of a request that its TokenInfo leads to. The SDK hands that to tools, which may
@@ -47,7 +48,9 @@ func (r *request) Value(key any) any {
 		return r
 	}
 	if sdkKey != nil && key == sdkKey && r.principal != nil {
-		r.asked.Store(true)
+		if r.sdkAsks != nil {
+			r.sdkAsks()
+		}
 		return &r.info
 	}
 	if r.hidesAddress && key == http.LocalAddrContextKey {

@@ -158,16 +158,15 @@ const allowedMethods = "GET, POST, DELETE"
 // HTTP, Security Warning). The answer holds no challenge: no token would help.
 func (h *protected) browserAllowed(w http.ResponseWriter, r *http.Request) bool {
 	m := h.m
-	why := explanation{}
-	switch {
-	case !m.origins.Host(r):
-		why = explanation{reason: ReasonHost, expected: "the host of the resource, or a loopback name", got: loggable(r.Host),
-			cure: "have the proxy in front pass on the public host name"}
-	case !m.origins.Origin(r):
+	host := m.origins.Host(r)
+	if host && m.origins.Origin(r) {
+		return true
+	}
+	why := explanation{reason: ReasonHost, expected: "the host of the resource, or a loopback name", got: loggable(r.Host),
+		cure: "have the proxy in front pass on the public host name"}
+	if host {
 		why = explanation{reason: ReasonOrigin, expected: "no Origin, or one that is allowed", got: loggable(r.Header.Get("Origin")),
 			cure: "add the origin to Config.Origins if its pages may call this server"}
-	default:
-		return true
 	}
 	a := answer{status: http.StatusForbidden}
 	m.refuseRequest(r, nil, a.status, &why)

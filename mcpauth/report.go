@@ -61,6 +61,9 @@ func summaryOf(r *http.Request) summary {
 
 // refuseRequest reports a request that is refused before or without looking at single operations.
 func (m *Middleware) refuseRequest(r *http.Request, req *request, status int, why *explanation) {
+	if m.onDecision == nil && !m.log.Enabled(r.Context(), levelOf(why.reason)) {
+		return // nobody listens: scanners make this the most frequent path of all
+	}
 	var p *Principal
 	if req != nil {
 		p = req.principal
@@ -132,12 +135,16 @@ func (m *Middleware) explain(p *Principal, op Operation, v verdict, e *Error) ex
 	return why
 }
 
-func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation, status int, why *explanation, s summary) {
-	level := slog.LevelWarn
-	switch why.reason {
+func levelOf(reason Reason) slog.Level {
+	switch reason {
 	case ReasonNoCredentials, ReasonInsufficientScope:
-		level = slog.LevelInfo // how every client begins, and how it steps up
+		return slog.LevelInfo // how every client begins, and how it steps up
 	}
+	return slog.LevelWarn
+}
+
+func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation, status int, why *explanation, s summary) {
+	level := levelOf(why.reason)
 	if !m.log.Enabled(ctx, level) {
 		return
 	}

@@ -96,17 +96,26 @@ func isJSON(h http.Header) bool {
 // gets no more work out of the server than that. A client that asks first, by way of Expect, is not
 // told to send a body for the sake of its id (RFC 9110, Section 10.1.1).
 func peekRequestID(w http.ResponseWriter, r *http.Request) json.RawMessage {
+	body, ok := peekBody(w, r)
+	if !ok {
+		return nil
+	}
+	return envelope.RequestID(body)
+}
+
+// peekBody reads a small JSON body of a request that has no good token, or nothing.
+func peekBody(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
 	if !limitUnread(w, r) || r.Method != http.MethodPost || r.ContentLength <= 0 || r.ContentLength > peekBytes ||
 		len(r.Header["Expect"]) > 0 || !isJSON(r.Header) {
-		return nil
+		return nil, false
 	}
 	// The length is only declared: nothing is allocated for it.
 	body, err := io.ReadAll(io.LimitReader(r.Body, r.ContentLength))
 	if err != nil || int64(len(body)) != r.ContentLength {
-		return nil
+		return nil, false
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-	return envelope.RequestID(body)
+	return body, true
 }
 
 // limitUnread bounds the wait for the rest of a body before a refusal. net/http reads on for up to

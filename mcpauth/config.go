@@ -41,7 +41,10 @@ type Config struct {
 
 	// Guests are methods that may be called without credentials: of ping, server/discover and the lists,
 	// which then show what a login could open. Nil: none, which most clients count on, since the first
-	// 401 is what starts their login. A request with bad credentials is refused all the same.
+	// 401 is what starts their login. A request with bad credentials is refused all the same. It is for
+	// stateless servers of the official SDK that were given to Protect: other handlers' lists are not
+	// filtered, and a session needs a login. FromContext knows no guest; Policy and OnDecision see a
+	// Principal without an issuer, and TokenInfo.UserID is "guest".
 	Guests []string
 
 	// Unlisted is the rule of tools, prompts and resources that have none. The zero Rule denies: they

@@ -3,9 +3,9 @@ package mcpauth
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/go-mcpauth/sdk/internal/envelope"
 	"github.com/go-mcpauth/sdk/scopes"
@@ -25,21 +25,19 @@ var guest = &Principal{id: "guest"}
 // would open.
 var everyLogin = scopes.NewGrant(nil, nil)
 
-// admitGuest reads the body of a request without credentials, under the bounds of [peekRequestID], and
-// reports whether guests may do what it asks for. The request that it returns has its body unread.
+// admitGuest reads the body of a request without credentials, under the bounds of [peekBody], and reports
+// whether guests may do what it asks for. The request that it returns has what was read for its body.
 func (m *Middleware) admitGuest(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
-	if r.Method != http.MethodPost || r.ContentLength <= 0 || r.ContentLength > peekBytes || len(r.Header["Expect"]) > 0 ||
-		!isJSON(r.Header) || !limitUnread(w, r) {
-		return r, false
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, r.ContentLength))
-	if err != nil || int64(len(body)) != r.ContentLength {
-		return r, false
-	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	out := new(http.Request)
 	*out = *r
+	body, ok := peekBody(w, r)
+	if !ok {
+		out.Body, out.ContentLength = http.NoBody, 0 // nobody waits for it a second time
+		return out, false
+	}
 	out.Body = io.NopCloser(bytes.NewReader(body))
+	out.Header = maps.Clone(r.Header)
+	delete(out.Header, "Mcp-Session-Id") // no session is a guest's
 	env, err := envelope.Read(body, envelope.Options{})
 	if err != nil || len(env.Operations) != 1 {
 		return out, false
@@ -57,7 +55,7 @@ func (m *Middleware) weighGuest(op Operation) (scopes.Rule, Reason) {
 	case reason != "":
 		return scopes.Rule{}, reason
 	case targetOf(op) == methodTarget:
-		if slices.Contains(m.guests, op.Method) && rule.Equal(x.everyone) { // RequireMethod tightens for guests, too
+		if slices.Contains(m.guests, op.Method) && !x.declares(op.Method) { // RequireMethod tightens for guests, too
 			return rule, ReasonAllowed
 		}
 		return rule, ReasonNoPrincipal
@@ -65,4 +63,11 @@ func (m *Middleware) weighGuest(op Operation) (scopes.Rule, Reason) {
 		return rule, ReasonInsufficientScope
 	}
 	return rule, ReasonRole
+}
+
+// declares reports whether RequireMethod says something about an open method.
+func (x *index) declares(method string) bool {
+	_, exact := x.exact[methodTarget][method]
+	_, prefix := x.prefixes[methodTarget].find(method)
+	return exact || prefix
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/gob"
 	"errors"
+	"reflect"
 	"slices"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -15,6 +16,9 @@ import (
 // (MCP 2026-07-28, Caching). The SDK says "public" unless told otherwise.
 func (g *guard) private(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request, p *Principal, res mcp.Result) (mcp.Result, error) {
 	fetch := func(req mcp.Request) (mcp.Result, error) { return next(ctx, method, req) }
+	if v := reflect.ValueOf(res); v.Kind() == reflect.Pointer && v.IsNil() {
+		return res, nil // of other middleware: nothing to filter
+	}
 	switch r := res.(type) {
 	case *mcp.ListToolsResult:
 		return toolList.filter(g.m, p, req, r, fetch)
@@ -150,6 +154,9 @@ func (l *list[S, T, R]) filter(m *Middleware, p *Principal, req mcp.Request, res
 		page := *res
 		list, after, _ := l.fields(&page)
 		keep(*list)
+		if *after == next {
+			return nil, errList // it would go on for ever
+		}
 		req, next = onward, *after
 	}
 	if ours && *cursor != "" && len(shown) > size {

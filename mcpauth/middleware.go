@@ -40,7 +40,8 @@ const (
 //
 // It does not serve the metadata document: mount [Middleware.Metadata] as well, or use
 // [Middleware.Mount]. An unguarded server is found out by a ping of Wrap's own, which middleware inside
-// sees, too. [Middleware.Verify] tells before any request.
+// sees, too; where getServer chooses among servers, one that was forgotten is found out after its first
+// request. [Middleware.Verify] tells before any.
 //
 // Wrap does not look at the request's path; mount it at the path of the resource only, as
 // [Middleware.Mount] does. It is idempotent and never wraps the ResponseWriter.
@@ -76,6 +77,8 @@ type protected struct {
 	next  http.Handler
 	isSDK bool
 	probe probe
+
+	behind flag // the SDK's handler has been seen behind a handler of unknown kind
 }
 
 func (h *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -305,7 +308,7 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 			return stop(a, ops[0].id)
 		}
 	}
-	if (h.isSDK || h.probe.mixed.Load()) && !h.probe.passed(h, r, req) {
+	if (h.isSDK || h.behind.Load() || h.probe.mixed.Load()) && !h.probe.passed(h, r, req) {
 		h.refuseUnprotected(w, r, req, ops[0].id)
 		return nil
 	}

@@ -55,12 +55,12 @@ func (p *probe) doubt(h *protected, r *http.Request, req *request) {
 	}
 }
 
-// errUnprotected ends a request in the middle of the SDK's handler, before it has read the body.
+// errUnprotected ends a request in the middle of the SDK's handler, before it has dispatched anything.
 var errUnprotected = errors.New("mcpauth: the server behind the handler was never protected")
 
 // sdkAsks is called when somebody behind a handler of unknown kind asks for the TokenInfo. If it is the
-// SDK's handler, other middleware stands in front of it, and the server must be protected all the same:
-// nothing has been done yet with the request.
+// SDK's handler, other middleware stands in front of it, and the server must be protected all the same.
+// Nothing of the body has been dispatched yet, though a session may have been opened.
 func (h *protected) sdkAsks(r *http.Request, req *request) {
 	if h.probe.ok.Load() || h.probe.mixed.Load() {
 		req.asked.Store(true)
@@ -70,6 +70,7 @@ func (h *protected) sdkAsks(r *http.Request, req *request) {
 		return // code of the user's that wants to know the caller
 	}
 	req.asked.Store(true)
+	h.behind.Store(true) // the next ones are probed before they come so far: a session may have been opened
 	if !h.probe.passed(h, r, req) {
 		panic(errUnprotected)
 	}
@@ -118,7 +119,7 @@ func (h *protected) refuseUnprotected(w http.ResponseWriter, r *http.Request, re
 type finding byte
 
 const (
-	refusedBySDK finding = iota
+	refusedBySDK finding = iota // with a status that it gives itself: no such session, or a request that it does not take
 	guarded
 	unguarded  // the ping was answered, by nobody of ours
 	unanswered // nothing, or an error: of other middleware, another guard, a session that ends; proves nothing
@@ -172,7 +173,7 @@ func (h *protected) ping(r *http.Request, req *request, session bool) finding {
 		switch {
 		case trial.reached.Load():
 			result = guarded
-		case w.refused:
+		case w.status == http.StatusBadRequest || w.status == http.StatusNotFound:
 			result = refusedBySDK
 		case bytes.Contains(w.body, []byte(`"result"`)):
 			result = unguarded
@@ -203,9 +204,9 @@ func pingBody(revision string) (body, method string) {
 
 // nowhere is a ResponseWriter whose response nobody reads.
 type nowhere struct {
-	header  http.Header
-	refused bool
-	body    []byte // its beginning
+	header http.Header
+	status int
+	body   []byte // its beginning
 }
 
 func (n *nowhere) Header() http.Header { return n.header }
@@ -213,5 +214,5 @@ func (n *nowhere) Write(p []byte) (int, error) {
 	n.body = append(n.body, p[:min(len(p), 1024-len(n.body))]...)
 	return len(p), nil
 }
-func (n *nowhere) WriteHeader(status int) { n.refused = status >= http.StatusBadRequest }
+func (n *nowhere) WriteHeader(status int) { n.status = status }
 func (n *nowhere) Flush()                 {}

@@ -322,7 +322,7 @@ func (x *index) findResource(uri string) (scopes.Rule, Reason) {
 	}
 	// A handler may treat another spelling of a URI as the same, so the rules of all that it could
 	// mean must be met (RFC 3986, Section 6.2.2).
-	for _, spelling := range spellings(uri) {
+	for _, spelling := range readings(uri) {
 		if r, ok := x.spelled[spelling]; ok {
 			rule = scopes.And(rule, r)
 		}

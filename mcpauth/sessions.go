@@ -58,15 +58,15 @@ func (s *sessions) find(key sessionKey, now time.Time) *session {
 func (s *sessions) note(x *session, now time.Time) {
 	x.last = now
 	s.used.MoveToFront(x.inUsed)
-	s.owned[x.owner].MoveToFront(x.inOwned)
+	s.owned[x.user].MoveToFront(x.inOwned)
 }
 
 func (s *sessions) forget(x *session) {
 	delete(s.known, x.key)
 	s.used.Remove(x.inUsed)
-	own := s.owned[x.owner]
+	own := s.owned[x.user]
 	if own.Remove(x.inOwned); own.Len() == 0 {
-		delete(s.owned, x.owner)
+		delete(s.owned, x.user)
 	}
 }
 
@@ -90,7 +90,7 @@ func (s *sessions) holder(id, owner string, now time.Time) (user string, another
 // bind gives a session that nobody has to a caller. A session never changes hands, whatever a handler
 // answers.
 func (s *sessions) bind(id string, p *Principal, perUser bool, now time.Time) {
-	key, owner := keyOf(id), p.sessionOwner(perUser)
+	key, owner, user := keyOf(id), p.sessionOwner(perUser), p.sessionOwner(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if found := s.find(key, now); found != nil {
@@ -99,7 +99,7 @@ func (s *sessions) bind(id string, p *Principal, perUser bool, now time.Time) {
 		}
 		return
 	}
-	if own := s.owned[owner]; own != nil && own.Len() >= maxOwned {
+	if own := s.owned[user]; own != nil && own.Len() >= maxOwned {
 		s.forget(own.Back().Value.(*session))
 	}
 	for e := s.used.Back(); e != nil; e = s.used.Back() {
@@ -112,11 +112,11 @@ func (s *sessions) bind(id string, p *Principal, perUser bool, now time.Time) {
 	if s.known == nil {
 		s.known, s.owned = make(map[sessionKey]*session), make(map[string]*lru.List)
 	}
-	if s.owned[owner] == nil {
-		s.owned[owner] = lru.New()
+	if s.owned[user] == nil {
+		s.owned[user] = lru.New()
 	}
-	x := &session{key: key, owner: owner, user: p.sessionOwner(true), last: now}
-	x.inUsed, x.inOwned = s.used.PushFront(x), s.owned[owner].PushFront(x)
+	x := &session{key: key, owner: owner, user: user, last: now}
+	x.inUsed, x.inOwned = s.used.PushFront(x), s.owned[user].PushFront(x)
 	s.known[key] = x
 }
 
@@ -128,7 +128,7 @@ func (s *sessions) ending(id string) {
 	defer s.mu.Unlock()
 	if x := s.known[key]; x != nil {
 		s.used.MoveToBack(x.inUsed)
-		s.owned[x.owner].MoveToBack(x.inOwned)
+		s.owned[x.user].MoveToBack(x.inOwned)
 	}
 }
 

@@ -29,7 +29,7 @@ func (s *sessions) requireConsistent(t testing.TB, owners int) {
 		total += own.Len()
 		for e := own.Front(); e != nil; e = e.Next() {
 			x := e.Value.(*session)
-			require.True(t, x.owner == owner && s.known[x.key] == x && x.inOwned == e && x.inUsed.Value == x)
+			require.True(t, x.user == owner && s.known[x.key] == x && x.inOwned == e && x.inUsed.Value == x)
 		}
 	}
 	require.Equal(t, s.used.Len(), total)

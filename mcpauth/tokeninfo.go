@@ -47,6 +47,9 @@ func (r *request) Value(key any) any {
 		}
 		return r
 	}
+	if key == (principalKey{}) && r.principal != nil {
+		return nil // a caller in the context around Wrap, such as that of the whole process, is not this one's
+	}
 	if sdkKey != nil && key == sdkKey && r.principal != nil {
 		if r.sdkAsks != nil {
 			r.sdkAsks()

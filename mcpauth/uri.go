@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -70,6 +71,25 @@ func spellings(uri string) []string {
 		return []string{normal}
 	}
 	return []string{normal, full}
+}
+
+// readings are the spellings of a URI that is asked for, and what is left of each where a reader passes over
+// its query, its fragment (which names no other resource: RFC 3986, Section 3.5) and slashes at its end. They
+// are for looking rules up, not for declaring them: a rule for more than a path stays one for that alone.
+func readings(uri string) []string {
+	out := spellings(uri)
+	for _, s := range append([]string{uri}, out...) {
+		if i := strings.IndexAny(s, "?#"); i >= 0 {
+			s = s[:i]
+		}
+		if t := strings.TrimRight(s, "/"); !strings.HasSuffix(t, ":") { // not the slashes of an empty authority
+			s = t
+		}
+		if s != uri && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // normalize writes scheme and authority in one way, drops what readers drop (white space, controls, an

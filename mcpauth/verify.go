@@ -185,6 +185,7 @@ func allNames[S, T any, R interface {
 	*S
 	mcp.Result
 }](ctx context.Context, next mcp.MethodHandler, l list[S, T, R], method string, req mcp.Request) (out []string) {
+	last := ""
 	for {
 		res, err := next(ctx, method, req)
 		r, ok := res.(R)
@@ -196,9 +197,10 @@ func allNames[S, T any, R interface {
 		for _, item := range *items {
 			out = append(out, l.name(item))
 		}
-		if *cursor == "" {
+		if *cursor == "" || *cursor == last || ctx.Err() != nil {
 			return out
 		}
+		last = *cursor
 		if req, ok = l.page(req, *cursor); !ok {
 			return out
 		}

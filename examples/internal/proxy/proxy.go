@@ -29,7 +29,11 @@ func New(upstream string) (*httputil.ReverseProxy, error) {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			// Not SetURL, which joins paths: the resource and the upstream endpoint need not have the same.
 			to := *target
-			to.RawQuery = strings.Trim(target.RawQuery+"&"+r.Out.URL.RawQuery, "&")
+			query := r.Out.URL.Query()
+			for name := range target.Query() {
+				query.Del(name) // many take the last of two: what the operator wrote is not for clients to change
+			}
+			to.RawQuery = strings.Trim(target.RawQuery+"&"+query.Encode(), "&")
 			r.Out.URL, r.Out.Host = &to, to.Host
 			r.Out.Header.Del("Origin")        // judged already; the upstream knows other names
 			r.Out.Header.Del("Authorization") // Wrap has removed it; this keeps it so for whoever copies these lines

@@ -129,10 +129,11 @@ func (l *list[S, T, R]) filter(m *Middleware, p *Principal, req mcp.Request, res
 	items, cursor, cache := l.fields(&out)
 	size := max(1, len(*items)) // of a full page, where there is a cursor
 	shown, last := make([]T, 0, len(*items)), ""
+	view := view{m: m, p: p, alike: m.rules.load().alike[l.ref]}
 	keep := func(page []T) {
 		for _, item := range page {
 			last = l.name(item)
-			if m.Visible(p, Operation{Method: l.method, Name: last, ref: l.ref}) {
+			if view.shows(Operation{Method: l.method, Name: last, ref: l.ref}) {
 				shown = append(shown, item)
 			}
 		}
@@ -166,6 +167,26 @@ func (l *list[S, T, R]) filter(m *Middleware, p *Principal, req mcp.Request, res
 	*items, *cursor = shown, next
 	m.limitCache(cache, p)
 	return any(R(&out)).(mcp.Result), nil
+}
+
+// A view asks [Middleware.Visible] for one caller and list, once for all items with equal rules.
+type view struct {
+	m     *Middleware
+	p     *Principal
+	alike map[string]uint32
+	known [64]struct{ asked, shown bool } // by number: few rules differ
+}
+
+func (v *view) shows(op Operation) bool {
+	number, ok := v.alike[op.Name]
+	if !ok || number >= uint32(len(v.known)) {
+		return v.m.Visible(v.p, op)
+	}
+	k := &v.known[number]
+	if !k.asked {
+		k.asked, k.shown = true, v.m.Visible(v.p, op)
+	}
+	return k.shown
 }
 
 // pageToken is what the SDK puts into a cursor: the base64 of its gob, which goes by field names.

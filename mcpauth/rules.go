@@ -155,6 +155,7 @@ func coversGoverned(name string) bool {
 // An index answers lookups. Every rule in it has the base scopes worked in.
 type index struct {
 	exact     [targets]map[string]scopes.Rule
+	alike     [targets]map[string]uint32 // the names in exact: those with one number have equal rules
 	prefixes  [targets]prefixes
 	templates []template
 	unlisted  scopes.Rule
@@ -239,6 +240,7 @@ func (t *table) build() *index {
 		x.known[s] = struct{}{}
 	}
 	x.unlisted = withBase(t.unlisted)
+	numbers := make(map[string]uint32)
 	for kind := range t.declared {
 		x.exact[kind] = make(map[string]scopes.Rule, len(t.declared[kind]))
 		p := &x.prefixes[kind]
@@ -267,6 +269,15 @@ func (t *table) build() *index {
 					x.spelled[name] = both(x.spelled[name], rule)
 				}
 			}
+		}
+		x.alike[kind] = make(map[string]uint32, len(x.exact[kind]))
+		for name, rule := range x.exact[kind] {
+			number, ok := numbers[rule.String()]
+			if !ok {
+				number = uint32(len(numbers))
+				numbers[rule.String()] = number
+			}
+			x.alike[kind][name] = number
 		}
 		slices.Sort(p.lengths)
 		slices.Reverse(p.lengths)

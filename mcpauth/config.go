@@ -190,7 +190,6 @@ type Middleware struct {
 
 	origins  *cors.Policy
 	metadata http.Handler
-	document *prm.Metadata
 	issuers  []*issuer
 	tokens   *jwt.Verifier
 	rules    table
@@ -431,7 +430,7 @@ func (m *Middleware) publish(cfg Config, errs *mistakes) {
 		errs.add("Metadata", "%w", err)
 		return
 	}
-	m.metadata, m.document = handler, doc
+	m.metadata = handler
 	m.prefixed = strings.Join(m.issuers[0].mapping.Challenge(m.base), " ")
 }
 

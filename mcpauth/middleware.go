@@ -228,15 +228,12 @@ func (m *Middleware) identifyToken(ctx context.Context, token string) (*Principa
 	}
 	in := m.issuers[t.Issuer]
 	user := t.Subject
-	_, hasSubject := t.Claims["sub"]
-	if !hasSubject {
-		user = "" // the client itself is not the user who happens to have its name
+	if _, ok := t.Claims["sub"]; !ok {
+		user = "" // the verifier names the client instead
 	}
-	p := &Principal{
-		issuer: in.url, subject: t.Subject, clientID: t.ClientID, id: principalID(in.url, user, t.ClientID),
-		scheme: "Bearer", expiry: t.Expiry, grant: in.mapping.Grant(t.Claims), claims: t.Claims,
-		mapping: in.mapping, leeway: in.leeway, hasSubject: hasSubject,
-	}
+	p := newPrincipal(in.url, user, t.ClientID)
+	p.scheme, p.expiry, p.grant, p.claims = "Bearer", t.Expiry, in.mapping.Grant(t.Claims), t.Claims
+	p.mapping, p.leeway = in.mapping, in.leeway
 	if m.revoked != nil {
 		gone, err := m.revoked(ctx, p)
 		if err != nil {
@@ -418,10 +415,7 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 func (req *request) describe(r *http.Request, ops []pending) {
 	req.standalone = r.Method == http.MethodGet
 	for _, o := range ops {
-		switch o.op.Method {
-		case "subscriptions/listen":
-			req.standalone = true
-		}
+		req.standalone = req.standalone || o.op.Method == "subscriptions/listen"
 		// Notifications are answered before the guard sees them, and so may be what has no id.
 		req.guardExpected = req.guardExpected || o.id != nil && o.op.Method != ""
 	}

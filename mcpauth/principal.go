@@ -55,13 +55,18 @@ func NewPrincipal(id Identity) *Principal {
 	if id.Issuer == "" || id.Subject == "" && id.ClientID == "" {
 		return nil
 	}
-	claims, _ := clone(id.Claims).(map[string]any)
-	p := &Principal{
-		issuer: id.Issuer, subject: id.Subject, clientID: id.ClientID, id: principalID(id.Issuer, id.Subject, id.ClientID),
-		hasSubject: id.Subject != "", scheme: id.Scheme, expiry: id.Expiry, grant: id.Grant, claims: claims,
-	}
+	p := newPrincipal(id.Issuer, id.Subject, id.ClientID)
+	p.scheme, p.expiry, p.grant = id.Scheme, id.Expiry, id.Grant
+	p.claims, _ = clone(id.Claims).(map[string]any)
+	return p
+}
+
+// newPrincipal names a caller. Without a user it is the client, which is not the user who happens to have
+// its name.
+func newPrincipal(issuer, user, clientID string) *Principal {
+	p := &Principal{issuer: issuer, subject: user, clientID: clientID, id: principalID(issuer, user, clientID), hasSubject: user != ""}
 	if !p.hasSubject {
-		p.subject = id.ClientID
+		p.subject = clientID
 	}
 	return p
 }

@@ -34,7 +34,7 @@ func (m *Middleware) Protect(server *mcp.Server) {
 	if !protectedServers.add(server, m) {
 		return
 	}
-	g := &guard{m: m, server: weak.Make(server)}
+	g := &guard{m: m}
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 			return g.handle(ctx, next, method, req)
@@ -124,9 +124,8 @@ func (g *guards) owner(server *mcp.Server) *Middleware {
 // A guard is the second reader of every operation: it judges what the SDK itself parsed and trusts
 // nothing that Wrap read.
 type guard struct {
-	m      *Middleware
-	server weak.Pointer[mcp.Server]
-	first  sync.Once
+	m     *Middleware
+	first sync.Once
 }
 
 func (g *guard) handle(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request) (mcp.Result, error) {

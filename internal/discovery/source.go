@@ -16,8 +16,6 @@ const (
 	// spacing keeps failing attempts apart. It is shorter than the spacing of
 	// those who ask in vain and come again, whose attempts must not fall into it.
 	spacing = 500 * time.Millisecond
-	// grace is how long an attempt may go on after its deadline until it is given up.
-	grace = time.Second
 	// maxWaiting bounds the callers that wait for one attempt.
 	maxWaiting = 64
 )
@@ -146,43 +144,13 @@ func (s *Source) Forget() {
 	s.forget = true
 }
 
-// A fetched is what one attempt gave.
-type fetched struct {
-	m   *Metadata
-	err error
-}
-
 // fly makes one attempt on a context of its own, so that the end of one request
 // does not fail it for the others. All URLs are on one host and share the time
 // of one fetch: when it hangs, the next attempt should not have to wait longer.
-//
-// The transport may be foreign code. It may panic, end its goroutine or ignore
-// its context; an attempt ends all the same, since none follows one that does
-// not. What it gives after that is dropped.
 func (s *Source) fly(f *attempt, began time.Time) {
-	limit := s.cfg.Fetch.Timeout()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	done := make(chan fetched, 1)
-	go func() {
-		r := fetched{err: errors.New("the fetch of metadata ended without a result")}
-		defer func() {
-			// The value may quote anything: not logged.
-			if recover() != nil {
-				r.err = errors.New("panic while fetching metadata")
-			}
-			done <- r
-		}()
-		r.m, r.err = Get(ctx, s.cfg.Fetch, s.cfg.Issuer)
-	}()
-	var r fetched
-	select {
-	case r = <-done:
-	case <-time.After(limit + grace):
-		r.err = fmt.Errorf("%w: the transport ignores its deadline", fetch.ErrTimeout)
-	}
-	m, err := r.m, r.err
-
+	m, err := fetch.Supervise(s.cfg.Fetch.Timeout(), func(ctx context.Context) (*Metadata, error) {
+		return Get(ctx, s.cfg.Fetch, s.cfg.Issuer)
+	})
 	s.mu.Lock()
 	s.flight, s.err = nil, err
 	warn := false

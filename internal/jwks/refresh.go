@@ -2,7 +2,6 @@ package jwks
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -14,8 +13,6 @@ import (
 const (
 	// minFlight keeps a short cooldown from cutting off slow but sound servers.
 	minFlight = 5 * time.Second
-	// grace is how long a fetch may go on after its deadline until it is given up.
-	grace = time.Second
 	// firstRetry doubles up to the cooldown while there are no keys at all.
 	firstRetry = time.Second
 	maxLogText = 600
@@ -171,31 +168,11 @@ type fetched struct {
 // fly makes one fetch on a context of its own: the fetch belongs to all who
 // wait, so the end of one request must not end it. Its time is bounded such
 // that a server that hangs does not hold up the attempt after the next cooldown.
-//
-// The transport and URI may be foreign code. They may panic, end their goroutine
-// or ignore their context; a flight ends all the same, since none follows one
-// that does not. What a fetch gives after that is dropped.
 func (s *Set) fly(f *flight, began int64) {
 	limit := min(2*s.cfg.Fetch.Timeout(), max(s.cfg.Cooldown, minFlight))
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	done := make(chan fetched, 1)
-	go func() {
-		r := fetched{err: errors.New("the fetch of keys ended without a result")}
-		defer func() {
-			// The value may quote anything: not logged.
-			if recover() != nil {
-				r.err = errors.New("panic while fetching keys")
-			}
-			done <- r
-		}()
-		r = s.fetch(ctx)
-	}()
-	var r fetched
-	select {
-	case r = <-done:
-	case <-time.After(limit + grace):
-		r.err = fmt.Errorf("%w: the transport ignores its deadline", fetch.ErrTimeout)
+	r, err := fetch.Supervise(limit, func(ctx context.Context) (fetched, error) { return s.fetch(ctx), nil })
+	if err != nil {
+		r.err = err
 	}
 	if r.err != nil {
 		s.failed(f, began, r.located, r.err)

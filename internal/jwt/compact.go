@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"strings"
+
+	"github.com/go-mcpauth/sdk/internal/jws"
 )
 
 const (
@@ -13,44 +15,21 @@ const (
 	maxDepth  = 32       // nesting in header and claims
 )
 
-// base64url of RFC 7515, Section 2, with unused bits that must be zero: otherwise one signature has
-// several spellings, and a token several hashes.
-var base64url = base64.RawURLEncoding.Strict()
-
-// alphabet marks the bytes of base64url. encoding/base64 skips line breaks, which must not be here.
-var alphabet = func() (t [256]bool) {
-	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
-		t[c] = true
-	}
-	return t
-}()
-
-// split finds the two dots of a compact JWS (RFC 7515, Section 7.1). It looks at each byte once and
-// allocates nothing, whatever the number of dots.
-func split(token string) (header, payload, signature string, refusal *Error) {
-	var at [2]int
-	dots, foreign := 0, false
-	for i := range len(token) {
-		if c := token[i]; c == '.' {
-			if dots < len(at) {
-				at[dots] = i
-			}
-			dots++
-		} else if !alphabet[c] {
-			foreign = true
-		}
-	}
+// split finds the three parts of a compact JWS (RFC 7515, Section 7.1), or tells what the token is
+// instead.
+func split(token string) (jws.Parts, *Error) {
+	p := jws.Split(token)
 	switch {
-	case dots == 4 && LooksLikeJWT(token):
-		return "", "", "", refuseEncrypted("five parts")
-	case (dots != 2 || foreign) && !LooksLikeJWT(token):
-		return "", "", "", refuseOpaque(dots, len(token))
-	case dots != 2:
-		return "", "", "", malformed("three parts separated by dots", countParts(dots), nil)
-	case foreign:
-		return "", "", "", malformed("base64url without padding", "a byte outside its alphabet", nil)
+	case p.OK():
+		return p, nil
+	case p.Dots == 4 && LooksLikeJWT(token):
+		return p, refuseEncrypted("five parts")
+	case !LooksLikeJWT(token):
+		return p, refuseOpaque(p.Dots, len(token))
+	case p.Dots != 2:
+		return p, malformed("three parts separated by dots", countParts(p.Dots), nil)
 	}
-	return token[:at[0]], token[at[0]+1 : at[1]], token[at[1]+1:], nil
+	return p, malformed("base64url without padding", "a byte outside its alphabet", nil)
 }
 
 // LooksLikeJWT reports whether a token has the form of a JWT, signed or encrypted, good or bad: dots,

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/go-mcpauth/sdk/internal/jws"
 	"github.com/go-mcpauth/sdk/internal/strictjson"
 )
 
@@ -15,7 +16,7 @@ type header struct {
 	typ       string // normalized; see hasType
 	hasType   bool
 	rawType   string
-	method    *method
+	method    *jws.Method
 	encrypted bool
 }
 
@@ -30,7 +31,7 @@ func parseHeader(encoded string) (*header, *Error) {
 	if len(encoded) > maxHeader {
 		return nil, malformed("a header of at most "+strconv.Itoa(maxHeader)+" bytes", strconv.Itoa(len(encoded))+" bytes", nil)
 	}
-	text, err := base64url.DecodeString(encoded)
+	text, err := jws.Decode(encoded)
 	if err != nil {
 		return nil, malformed("a header in base64url without padding", "other bytes", nil)
 	}
@@ -59,7 +60,7 @@ func parseHeader(encoded string) (*header, *Error) {
 		case "enc":
 			h.encrypted = true
 		default:
-			if known := variantOf(name, headerNames); known != "" && refusal == nil {
+			if known := jws.VariantOf(name, headerNames); known != "" && refusal == nil {
 				refusal = malformed("header member "+known, "a spelling of it with other letters", nil)
 			}
 		}
@@ -81,7 +82,7 @@ func parseHeader(encoded string) (*header, *Error) {
 	case len(h.kid) > maxKeyID:
 		return nil, malformed("a kid of at most "+strconv.Itoa(maxKeyID)+" bytes", strconv.Itoa(len(h.kid))+" bytes", nil)
 	}
-	if h.method = methods[h.alg]; h.method == nil {
+	if h.method = jws.MethodOf(h.alg); h.method == nil {
 		return nil, &Error{
 			Reason: ReasonAlgorithm, Expected: "an asymmetric signature algorithm", Got: "alg " + quote(h.alg),
 			Cure: "sign access tokens for this resource with a key pair, for example RS256 or ES256, not with a shared secret",
@@ -99,25 +100,9 @@ func parseHeader(encoded string) (*header, *Error) {
 	return &h, nil
 }
 
-// variantOf returns the name of which the given one is another spelling by letter case, if any. All
-// names are lower case, so a name without capitals and letters outside ASCII is none.
-func variantOf[S string | []byte](name S, names []string) string {
-	for i := range len(name) {
-		if c := name[i]; 'A' <= c && c <= 'Z' || c >= 0x80 {
-			for _, known := range names {
-				if strictjson.EqualFold(name, known) {
-					return known
-				}
-			}
-			return ""
-		}
-	}
-	return ""
-}
-
 // acceptHeader applies what the issuer's configuration says about the header.
 func (iss *issuer) acceptHeader(h *header) *Error {
-	if iss.methods[h.alg] == nil {
+	if !iss.algorithms[h.alg] {
 		return &Error{
 			Reason: ReasonAlgorithm, Expected: "one of the algorithms configured for this issuer", Got: "alg " + quote(h.alg),
 			Cure: "add the algorithm to the issuer's Algorithms, or change the signing algorithm at the authorization server",

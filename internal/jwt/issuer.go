@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-mcpauth/sdk/internal/jwks"
+	"github.com/go-mcpauth/sdk/internal/jws"
 )
 
 const (
@@ -99,11 +100,11 @@ var foreignTypes = []string{
 // issuer is an Issuer made ready for the hot path. It is never changed.
 type issuer struct {
 	Issuer
-	leeway    time.Duration
-	audiences map[string]struct{} // with the twins of bare origins
-	clients   map[string]struct{}
-	methods   map[string]*method
-	types     []string
+	leeway     time.Duration
+	audiences  map[string]struct{} // with the twins of bare origins
+	clients    map[string]struct{}
+	algorithms map[string]bool
+	types      []string
 }
 
 func compileIssuer(in Issuer, field string) (*issuer, error) {
@@ -111,7 +112,7 @@ func compileIssuer(in Issuer, field string) (*issuer, error) {
 	refuse := func(name, format string, args ...any) {
 		errs = append(errs, fmt.Errorf(field+"."+name+": "+format, args...))
 	}
-	out := &issuer{Issuer: in, audiences: map[string]struct{}{}, methods: map[string]*method{}}
+	out := &issuer{Issuer: in, audiences: map[string]struct{}{}, algorithms: map[string]bool{}}
 	if in.URL == "" {
 		refuse("URL", "is empty; write the issuer exactly as it stands in the iss claim")
 	}
@@ -157,13 +158,12 @@ func compileIssuer(in Issuer, field string) (*issuer, error) {
 		refuse("Algorithms", "is an empty list; leave it nil for the default")
 	}
 	for _, alg := range algorithms {
-		m, ok := methods[alg]
-		if !ok {
+		if jws.MethodOf(alg) == nil {
 			refuse("Algorithms", "%q cannot be accepted; choose from %s (names are case-sensitive, none and HMAC cannot be enabled)",
 				alg, strings.Join(Algorithms(), ", "))
 			continue
 		}
-		out.methods[alg] = m
+		out.algorithms[alg] = true
 	}
 
 	types := in.Types

@@ -1,7 +1,7 @@
 // Package jwt decides whether a JWT is an access token of one of the configured issuers for this
 // resource: RFC 7515, RFC 7519, RFC 8725 and RFC 9068, Section 4.
 //
-// golang-jwt computes signatures and nothing else. Its parser and validator ignore crit and typ, fold
+// Only the signatures are golang-jwt's (package jws). Its parser and validator ignore crit and typ, fold
 // the case of member names, wrap huge dates into the past and take exp for optional; here all of these
 // are refusals. What is accepted here golang-jwt accepts too (FuzzSubset), but for the name Ed25519 and
 // for numbers beyond float64 in header members that nobody reads.
@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/go-mcpauth/sdk/internal/jwks"
+	"github.com/go-mcpauth/sdk/internal/jws"
 	"github.com/go-mcpauth/sdk/internal/strictjson"
 )
 
@@ -114,22 +115,22 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Token, *Error) {
 			Cure: "have the authorization server put fewer claims into access tokens (groups are the usual ones)",
 		}
 	}
-	headerPart, payloadPart, signaturePart, refusal := split(token)
+	parts, refusal := split(token)
 	if refusal != nil {
 		return nil, refusal
 	}
-	h, refusal := parseHeader(headerPart)
+	h, refusal := parseHeader(parts.Header)
 	if refusal != nil {
 		if refusal.Reason == ReasonMalformed && !LooksLikeJWT(token) {
 			return nil, refuseOpaque(2, len(token))
 		}
 		return nil, refusal
 	}
-	signature, err := base64url.DecodeString(signaturePart)
+	signature, err := jws.Decode(parts.Signature)
 	if err != nil {
 		return nil, malformed("a signature in canonical base64url", "other bytes", nil)
 	}
-	payload, issClaim, refusal := scanClaims(payloadPart)
+	payload, issClaim, refusal := scanClaims(parts.Payload)
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -141,7 +142,7 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Token, *Error) {
 	if refusal := iss.acceptHeader(h); refusal != nil {
 		return nil, refusal
 	}
-	key, refusal := iss.verifySignature(ctx, h, token[:len(headerPart)+1+len(payloadPart)], signature)
+	key, refusal := iss.verifySignature(ctx, h, token[:len(parts.Header)+1+len(parts.Payload)], signature)
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -162,13 +163,13 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Token, *Error) {
 // finds iss in it, nil if absent. It keeps nothing else: before the signature has been verified, a token
 // must not cost more than reading it.
 func scanClaims(encoded string) (payload []byte, iss any, refusal *Error) {
-	payload, err := base64url.DecodeString(encoded)
+	payload, err := jws.Decode(encoded)
 	if err != nil {
 		return nil, nil, malformed("claims in canonical base64url", "other bytes", nil)
 	}
 	s := strictjson.NewScanner(payload, strictjson.Limits{MaxDepth: maxDepth})
 	err = s.Object(func(name []byte) (err error) {
-		if known := variantOf(name, claimNames); known != "" && refusal == nil {
+		if known := jws.VariantOf(name, claimNames); known != "" && refusal == nil {
 			refusal = malformed("claim "+known, "a spelling of it with other letters", nil)
 		}
 		if string(name) == "iss" {
@@ -247,7 +248,7 @@ func (iss *issuer) verifySignature(ctx context.Context, h *header, input string,
 				"crv fit the token's alg",
 		}
 	}
-	if key := h.method.firstThatVerifies(keys, input, signature); key != nil {
+	if key := firstThatVerifies(h.method, keys, input, signature); key != nil {
 		return key, nil
 	}
 	if source, ok := iss.Keys.(refresher); ok {
@@ -258,7 +259,7 @@ func (iss *issuer) verifySignature(ctx context.Context, h *header, input string,
 			return nil, iss.unavailable(err)
 		}
 		if err == nil {
-			if key := h.method.firstThatVerifies(fresh, input, signature); key != nil {
+			if key := firstThatVerifies(h.method, fresh, input, signature); key != nil {
 				return key, nil
 			}
 		}

@@ -27,7 +27,13 @@ var allowed = []struct {
 }{
 	{"scopes", []string{module + "internal/jsonpointer"}},
 	{"prm", nil},
-	{"internal/jwt", []string{module + "internal/strictjson", module + "internal/jwks", "github.com/golang-jwt/jwt/v5"}},
+	{"internal/jws", []string{module + "internal/strictjson", module + "internal/jwks", "github.com/golang-jwt/jwt/v5"}},
+	{"internal/jwt", []string{module + "internal/strictjson", module + "internal/jwks", module + "internal/jws"}},
+	{"internal/dpop", []string{module + "internal/strictjson", module + "internal/jwks", module + "internal/jws", module + "internal/nonce"}},
+	{"internal/nonce", nil},
+	{"internal/replay", nil},
+	{"internal/tokencache", nil},
+	{"mcpauth/mcpauthtest", nil},
 	{"internal/jwks", []string{module + "internal/strictjson", module + "internal/fetch", "github.com/MicahParks/jwkset"}},
 	{"internal/", []string{module + "internal/", module + "scopes", module + "prm"}},
 	{"mcpauth", []string{
@@ -37,7 +43,7 @@ var allowed = []struct {
 
 // sdkFiles are the files of mcpauth that may know the official SDK: its adapter.
 var sdkFiles = map[string]bool{
-	"middleware.go": true, "tokeninfo.go": true, "probe.go": true, "protect.go": true, "lists.go": true, "verify.go": true,
+	"middleware.go": true, "tokeninfo.go": true, "probe.go": true, "protect.go": true, "lists.go": true, "verify.go": true, "catalog.go": true,
 }
 
 func TestArrows(t *testing.T) {

@@ -1,0 +1,3 @@
+package dpop
+
+var NormalizeURL = normalizeURL

@@ -142,7 +142,6 @@ func isBuffered(r *http.Request) bool {
 
 // inner is the request that the wrapped handler gets.
 func (req *request) inner(r *http.Request, header http.Header, body []byte) *http.Request {
-	req.info = req.tokenInfo()
 	out := r.WithContext(req)
 	out.Header, out.Trailer = header, nil
 	if r.Method == http.MethodPost {
@@ -169,11 +168,11 @@ func withoutDetours(header http.Header) {
 
 // withoutCredentials copies the header without what must never reach tool code or an upstream (MCP,
 // Token Passthrough).
-func withoutCredentials(h http.Header) http.Header {
+func (m *Middleware) withoutCredentials(h http.Header) http.Header {
 	out := make(http.Header, len(h))
 	for name, values := range h {
 		switch name {
-		case "Authorization", "Proxy-Authorization", "Dpop":
+		case "Authorization", "Proxy-Authorization", "Dpop", m.mutualTLS.DangerouslyTrustHeader:
 		default:
 			out[name] = values
 		}

@@ -32,12 +32,28 @@ type rpcError struct {
 	Data    any    `json:"data,omitempty"`
 }
 
-// challenges returns the WWW-Authenticate lines for an error, or for none.
-func (m *Middleware) challenges(code, description string, needed []string, names *scopes.Mapping) []string {
-	return []string{authheader.Challenge{
-		Scheme: "Bearer", Realm: m.realm, Error: code, ErrorDescription: description,
-		Scope: strings.Join(names.Challenge(needed), " "), ResourceMetadata: m.metadataURL,
-	}.String()}
+// challenges returns the WWW-Authenticate lines of the schemes to show, of which those to blame carry the
+// error and the scopes needed (RFC 9449, Section 7.2). A scheme that is not accepted is never offered;
+// when it is to blame, what is accepted carries the error instead.
+func (m *Middleware) challenges(show, blame schemes, code, description string, needed []string, names *scopes.Mapping) []string {
+	if show &= m.schemes; show == 0 {
+		show = m.schemes
+	}
+	if blame &= show; blame == 0 {
+		blame = show
+	}
+	lines := make([]string, 0, 2)
+	for _, one := range [...]schemes{bearerScheme, dpopScheme} { // Bearer first: some clients look at one line only (CH-17)
+		if show&one == 0 {
+			continue
+		}
+		c := authheader.Challenge{Scheme: one.String(), Realm: m.realm, Algs: m.algs, ResourceMetadata: m.metadataURL, Scope: m.prefixed}
+		if blame&one != 0 {
+			c.Error, c.ErrorDescription, c.Scope = code, description, strings.Join(names.Challenge(needed), " ")
+		}
+		lines = append(lines, c.String())
+	}
+	return lines
 }
 
 // unauthorized is W1: no credentials, so no error either (RFC 6750, Section 3.1).
@@ -45,12 +61,12 @@ func (m *Middleware) unauthorized() answer {
 	return answer{status: http.StatusUnauthorized, challenges: m.plain, scope: m.prefixed, metadata: m.metadataURL}
 }
 
-// invalidToken is W2. The scope is the baseline, whatever was asked for: who has no good token learns
-// nothing about single tools.
-func (m *Middleware) invalidToken(description string) answer {
+// invalidToken is W2, on the line of the scheme that was used. The scope is the baseline, whatever was
+// asked for: who has no good token learns nothing about single tools.
+func (m *Middleware) invalidToken(used schemes, description string) answer {
 	return answer{
 		status: http.StatusUnauthorized, code: codeInvalidToken, scope: m.prefixed, metadata: m.metadataURL,
-		challenges: m.challenges(codeInvalidToken, description, m.base, m.issuers[0].mapping),
+		challenges: m.challenges(m.schemes, used, codeInvalidToken, description, m.base, m.issuers[0].mapping),
 	}
 }
 
@@ -58,7 +74,7 @@ func (m *Middleware) invalidToken(description string) answer {
 func (m *Middleware) invalidRequest(description string) answer {
 	return answer{
 		status: http.StatusBadRequest, code: codeInvalidRequest, metadata: m.metadataURL,
-		challenges: m.challenges(codeInvalidRequest, description, nil, m.issuers[0].mapping),
+		challenges: m.challenges(m.schemes, m.schemes, codeInvalidRequest, description, nil, m.issuers[0].mapping),
 	}
 }
 
@@ -89,7 +105,12 @@ func (m *Middleware) refused(e *Error, p *Principal, revision string) answer {
 		names = p.mapping
 	}
 	a.scope = strings.Join(names.Challenge(needed), " ")
-	a.challenges = m.challenges(a.code, e.Description, needed, names)
+	// X-04: MCP knows Bearer only here, RFC 9449 asks for the scheme that was used.
+	lines := bearerScheme
+	if p.Scheme() == "DPoP" {
+		lines = bearerScheme | dpopScheme
+	}
+	a.challenges = m.challenges(lines, lines, a.code, e.Description, needed, names)
 	return a
 }
 

@@ -14,9 +14,12 @@ import (
 	"github.com/go-mcpauth/sdk/internal/authheader"
 	"github.com/go-mcpauth/sdk/internal/cors"
 	"github.com/go-mcpauth/sdk/internal/discovery"
+	"github.com/go-mcpauth/sdk/internal/dpop"
 	"github.com/go-mcpauth/sdk/internal/fetch"
 	"github.com/go-mcpauth/sdk/internal/jwks"
 	"github.com/go-mcpauth/sdk/internal/jwt"
+	"github.com/go-mcpauth/sdk/internal/nonce"
+	"github.com/go-mcpauth/sdk/internal/tokencache"
 	"github.com/go-mcpauth/sdk/prm"
 	"github.com/go-mcpauth/sdk/scopes"
 )
@@ -51,6 +54,14 @@ type Config struct {
 	// are answered as if they did not exist.
 	Unlisted scopes.Rule
 
+	// DPoP configures tokens that are bound to a key of the client (RFC 9449). The zero value accepts them,
+	// with their proof, beside plain bearer tokens.
+	DPoP DPoP
+
+	// MutualTLS configures tokens that are bound to a client certificate (RFC 8705). The zero value refuses
+	// them.
+	MutualTLS MutualTLS
+
 	Policy  Policy  // asked after the rule; nil allows
 	Listing Listing // what lists show; zero: ListObtainable
 	StepUp  StepUp  // what a 403 names; zero: StepUpByRevision
@@ -73,6 +84,12 @@ type Config struct {
 
 	Realm        string // of challenges (RFC 6750, Section 3); empty: none
 	MaxBodyBytes int64  // of a POST; zero: 4 MiB, as go-sdk; more is answered 413. Not above go-sdk's own limit
+
+	// CachedTokens bounds how many verified tokens are remembered, so that the signature of each is checked
+	// once. A remembered token is refused when it expires, when its key leaves the issuer's key set, and
+	// when Revoked says so; proofs are checked with every request. Zero: 65,536, in at most 64 MiB;
+	// negative: none are.
+	CachedTokens int
 
 	// KeepStreams lets standalone streams (GET, subscriptions/listen) outlive the token that opened
 	// them. By default they end at its expiry plus leeway.
@@ -188,6 +205,15 @@ type Middleware struct {
 	now          func() time.Time
 	log          *slog.Logger
 
+	schemes      schemes // accepted
+	algs         string  // of proofs, as challenges list them; empty without DPoP
+	proofs       *dpop.Verifier
+	nonces       *nonce.Source // nil: not asked for
+	replay       ReplayStore
+	replayShared bool // it is not ours
+	mutualTLS    MutualTLS
+	cache        *tokencache.Cache[*accessToken] // nil: nothing is remembered
+
 	origins  *cors.Policy
 	metadata http.Handler
 	issuers  []*issuer
@@ -284,6 +310,11 @@ func New(cfg Config) (*Middleware, error) {
 		m.warnings = append(m.warnings, "BaseScopes: it is empty, so clients ask for no scope, or for every one, at their first login")
 	}
 	m.addIssuers(cfg, &errs)
+	m.addDPoP(cfg, &errs)
+	m.addMutualTLS(cfg, &errs)
+	if cfg.CachedTokens >= 0 {
+		m.cache = tokencache.New[*accessToken](tokencache.Config{MaxEntries: cfg.CachedTokens, Now: m.now})
+	}
 	checkMetadata(cfg, &errs)
 	if len(errs) == 0 {
 		m.publish(cfg, &errs)
@@ -291,7 +322,7 @@ func New(cfg Config) (*Middleware, error) {
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("mcpauth: %w", errors.Join(errs...))
 	}
-	m.plain = m.challenges("", "", m.base, m.issuers[0].mapping)
+	m.plain = m.challenges(m.schemes, m.schemes, "", "", m.base, m.issuers[0].mapping)
 	m.anonymous = &refusal{m.unauthorized(), explainCredentials(authheader.ErrNone)}
 	return m, nil
 }
@@ -414,7 +445,15 @@ func (m *Middleware) publish(cfg Config, errs *mistakes) {
 		*doc = *cfg.Metadata
 	}
 	doc.Resource = cfg.Resource
-	doc.BearerMethodsSupported = []string{"header"}
+	doc.BearerMethodsSupported = nil
+	if m.schemes&bearerScheme != 0 {
+		doc.BearerMethodsSupported = []string{"header"} // an empty list would have to be left out
+	}
+	if m.schemes&dpopScheme != 0 {
+		required := m.schemes&bearerScheme == 0
+		doc.DPoPSigningAlgValuesSupported, doc.DPoPBoundAccessTokensRequired = m.proofs.Algorithms(), &required
+	}
+	doc.TLSClientCertificateBoundAccessTokens = m.mutualTLS.Enabled
 	for _, in := range cfg.Issuers {
 		server := in.AuthorizationServer
 		if server == "" {

@@ -27,8 +27,8 @@
 //
 // # What a request goes through
 //
-// Host and Origin; credentials (exactly one); the token's form, issuer, signature and claims; the body,
-// read strictly; the rule of each operation in it; the [Policy]. A refusal at any step is answered
+// Host and Origin; credentials (exactly one); the token's form, issuer, signature and claims; the proof
+// that the caller is the one to whom it was issued, where it is bound to a key; the body, read strictly; the rule of each operation in it; the [Policy]. A refusal at any step is answered
 // before the handler behind has seen a byte, and so with a real status: 401 with a challenge for a
 // token that is missing or bad, 403 with insufficient_scope where more scopes would help, a bare 403
 // where no token would, 503 where nobody can tell at the moment. Then the SDK parses the body itself,
@@ -42,6 +42,24 @@
 //
 // Config.BaseScopes are what a first login asks for. Without them clients ask for all of
 // scopes_supported, or for nothing.
+//
+// # Tokens that are bound to a key
+//
+// A bearer token works for whoever has it. One that is bound by DPoP (RFC 9449) works for the holder of a
+// key alone, who makes a proof for each request. Both are accepted unless Config.DPoP says otherwise;
+// challenges and metadata tell clients so. A bound token is never taken without its proof, and no proof
+// twice. Behind several replicas, give all of them one [ReplayStore] and one list of nonce keys:
+//
+//	DPoP: mcpauth.DPoP{
+//		Mode:      mcpauth.DPoPRequired,       // no plain bearer tokens
+//		Nonces:    true,                       // proofs cannot be made in advance
+//		NonceKeys: [][]byte{keyOfAllReplicas}, // 32 random bytes
+//		Replay:    storeOfAllReplicas,
+//	},
+//
+// The URL in a proof is compared with Resource, so a server that clients reach under another URL refuses
+// all proofs; the log line shows both. [MutualTLS] is the same for tokens that are bound to a client
+// certificate (RFC 8705). Package mcpauthtest has a client that makes proofs, good ones and bad ones.
 //
 // # Things that go wrong
 //

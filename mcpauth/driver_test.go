@@ -17,6 +17,7 @@ type driver struct {
 	handler http.Handler
 	request *http.Request
 	tokens  []string
+	proofs  *proofs // nil: none are sent
 	body    string
 	want    int
 
@@ -46,6 +47,9 @@ func newDriver(handler http.Handler, method, body string, tokens []string, want 
 }
 
 func (d *driver) send() {
+	if d.proofs != nil {
+		d.request.Header["Dpop"] = d.proofs.next()
+	}
 	if d.tokens != nil {
 		d.request.Header["Authorization"][0] = d.tokens[d.next%len(d.tokens)]
 		d.next++
@@ -70,6 +74,29 @@ func (d *driver) Read(p []byte) (int, error)       { return d.reader.Read(p) }
 func (d *driver) WriteTo(io.Writer) (int64, error) { panic("a body from the network has no WriteTo") }
 func (d *driver) Close() error                     { return nil }
 func (d *driver) Flush()                           {}
+
+// proofs are made beforehand, in the order of the tokens: each is good once.
+type proofs struct {
+	holder
+	tokens []string
+	made   [][]string
+	used   int
+}
+
+func (p *proofs) mint(n int) {
+	for range n {
+		token := p.tokens[len(p.made)%len(p.tokens)]
+		p.made = append(p.made, []string{p.proof(http.MethodDelete, token)})
+	}
+}
+
+func (p *proofs) next() []string {
+	if p.used == len(p.made) {
+		p.mint(1 << 10) // which shows in the figures
+	}
+	p.used++
+	return p.made[p.used-1]
+}
 
 // bearers are the values of Authorization for tokens.
 func bearers(tokens []string) []string {

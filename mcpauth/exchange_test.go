@@ -3,6 +3,7 @@ package mcpauth_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -77,6 +78,10 @@ func configured(t testing.TB, section string) (change func(*mcpauth.Config), sta
 				cfg.RootMetadata = value == "true"
 			case "conceal":
 				cfg.Conceal = value == "true"
+			case "dpop":
+				cfg.DPoP.Mode = map[string]mcpauth.DPoPMode{"optional": mcpauth.DPoPOptional, "required": mcpauth.DPoPRequired, "off": mcpauth.DPoPOff}[value]
+			case "nonces":
+				cfg.DPoP.Nonces = value == "true"
 			case "sessions":
 			default:
 				require.Fail(t, "unknown setting", name)
@@ -106,7 +111,7 @@ func TestExchanges(t *testing.T) {
 			auth.Mount(mux, sdkHandler(newServer(auth), !stateful))
 			server := httptest.NewServer(mux)
 			defer server.Close()
-			session := ""
+			session, nonce, bound, k := "", "", "", newHolder(t, "")
 			fill := func(text string) string {
 				return placeholder.ReplaceAllStringFunc(text, func(m string) string {
 					parts := placeholder.FindStringSubmatch(m)
@@ -122,7 +127,18 @@ func TestExchanges(t *testing.T) {
 					case "audience":
 						return is.token(t, claims{"aud": argument})
 					case "bound":
-						return is.token(t, claims{"cnf": claims{"jkt": "x"}})
+						bound = k.bound(t, is, claims{"scope": argument})
+						return bound
+					case "cnf":
+						return is.token(t, claims{"cnf": claims{argument: k.Thumbprint()}})
+					case "proof": // for the token before it; of a method, with a nonce
+						method, with, _ := strings.Cut(argument, " ")
+						if with == "nonce" {
+							return k.proof(method, bound, claim("nonce", nonce))
+						}
+						return k.proof(method, bound)
+					case "nonce":
+						return nonce
 					case "issuer":
 						return is.URL
 					case "prm":
@@ -136,10 +152,9 @@ func TestExchanges(t *testing.T) {
 			}
 			for _, x := range exchanges {
 				resp := x.send(t, server, fill(x.request))
+				session = cmp.Or(resp.Header.Get("Mcp-Session-Id"), session)
+				nonce = cmp.Or(resp.Header.Get("DPoP-Nonce"), nonce)
 				x.compare(t, resp, fill(x.response))
-				if id := resp.Header.Get("Mcp-Session-Id"); id != "" {
-					session = id
-				}
 			}
 		})
 	}

@@ -69,7 +69,8 @@ func TestPRM01_DocumentAtTheInsertedURL(t *testing.T) {
 			doc := document(t, mux, want)
 			require.Equal(t, map[string]any{
 				"resource": resource, "authorization_servers": []any{is.URL}, "bearer_methods_supported": []any{"header"},
-			}, doc) // PRM-04, PRM-05, PRM-07
+				"dpop_signing_alg_values_supported": []any{"ES256", "ES384", "PS256", "RS256", "EdDSA"}, "dpop_bound_access_tokens_required": false,
+			}, doc) // PRM-04, PRM-05, PRM-07, PRM-08, PRM-09
 			require.Equal(t, doc, document(t, auth.Metadata(), want)) // PRM-25
 
 			require.Equal(t, http.StatusOK, serve(mux, request(call("whoami"), is.token(t, claims{"aud": resource}))).Code)

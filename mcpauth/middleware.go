@@ -11,10 +11,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/go-mcpauth/sdk/internal/authheader"
 	"github.com/go-mcpauth/sdk/internal/cors"
 	"github.com/go-mcpauth/sdk/internal/envelope"
-	"github.com/go-mcpauth/sdk/internal/jwt"
 )
 
 const (
@@ -139,7 +137,7 @@ func (h *protected) admit(w http.ResponseWriter, r *http.Request) (inner *http.R
 		w.WriteHeader(http.StatusNoContent)
 		return nil, nil
 	}
-	p, refused := m.identify(r)
+	p, refused := m.identify(w.Header(), r)
 	if refused != nil && refused == m.anonymous && len(m.guests) > 0 {
 		var ok bool
 		if r, ok = m.admitGuest(w, r); ok {
@@ -176,74 +174,6 @@ func (h *protected) browserAllowed(w http.ResponseWriter, r *http.Request) bool 
 	limitUnread(w, r)
 	a.write(w, r, nil)
 	return false
-}
-
-// identify finds out who is calling. Without a Principal, there is a refusal.
-func (m *Middleware) identify(r *http.Request) (*Principal, *refusal) {
-	creds, err := authheader.Parse(r.Header)
-	inQuery := r.URL.RawQuery != "" && authheader.QueryToken(r.URL.RawQuery)
-	switch {
-	case err == authheader.ErrNone && inQuery:
-		return nil, &refusal{m.unauthorized(), explanation{reason: ReasonQueryToken, expected: "a token in the Authorization header",
-			got: "access_token in the query", cure: "tokens in URLs end up in logs; the client must send the header"}}
-	case err == authheader.ErrNone:
-		return nil, m.anonymous
-	case errors.Is(err, authheader.ErrTooLong):
-		return nil, &refusal{m.invalidToken("The access token is too long"), explainCredentials(err)}
-	case err != nil:
-		return nil, &refusal{m.invalidRequest("Exactly one credential is expected in the Authorization header"), explainCredentials(err)}
-	case inQuery:
-		return nil, &refusal{m.invalidRequest("The request holds more than one credential"),
-			explanation{reason: ReasonMultipleCredentials, expected: "one credential", got: "one in the header and one in the query"}}
-	case !creds.IsBearer():
-		return nil, &refusal{m.unauthorized(), explanation{reason: ReasonUnsupportedScheme, expected: "Bearer", got: schemeName(creds.Scheme)}}
-	}
-	return m.identifyToken(r.Context(), creds.Token)
-}
-
-// A refusal is an answer and its reason. Several requests may share one.
-type refusal struct {
-	answer answer
-	why    explanation
-}
-
-func (m *Middleware) identifyToken(ctx context.Context, token string) (*Principal, *refusal) {
-	t, err := m.tokens.Verify(ctx, token)
-	if err != nil {
-		var refused *jwt.Error
-		if !errors.As(err, &refused) {
-			return nil, &refusal{m.invalidToken("The access token is not accepted"), explanation{reason: ReasonTokenMalformed, err: err}}
-		}
-		why := explanation{reason: Reason(refused.Reason), expected: refused.Expected, got: refused.Got, cure: refused.Cure, err: refused.Err}
-		if refused.Unavailable {
-			return nil, &refusal{unavailable(refused.RetryAfter), why}
-		}
-		return nil, &refusal{m.invalidToken(refused.Description()), why}
-	}
-	if t.Bound {
-		// RFC 7800, Section 3.1; RFC 9449, Section 7.2: nothing here proves possession of the key yet.
-		return nil, &refusal{m.invalidToken("The access token is bound to a key"), explanation{reason: ReasonBoundToken,
-			expected: "a token without cnf", got: "a token that is bound to a key of its client",
-			cure: "have the authorization server issue plain bearer tokens for this resource"}}
-	}
-	in := m.issuers[t.Issuer]
-	user := t.Subject
-	if _, ok := t.Claims["sub"]; !ok {
-		user = "" // the verifier names the client instead
-	}
-	p := newPrincipal(in.url, user, t.ClientID)
-	p.scheme, p.expiry, p.grant, p.claims = "Bearer", t.Expiry, in.mapping.Grant(t.Claims), t.Claims
-	p.mapping, p.leeway = in.mapping, in.leeway
-	if m.revoked != nil {
-		gone, err := m.revoked(ctx, p)
-		if err != nil {
-			return nil, &refusal{unavailable(0), explanation{reason: ReasonUnavailable, expected: "an answer from Config.Revoked", got: "an error", err: err}}
-		}
-		if gone {
-			return nil, &refusal{m.invalidToken("The access token was revoked"), explanation{reason: ReasonRevoked, expected: "a token that is not revoked", got: "a revoked one"}}
-		}
-	}
-	return p, nil
 }
 
 // admitOperations decides what the request asks for, and returns nil when it has answered.
@@ -309,7 +239,7 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 		h.refuseUnprotected(w, r, req, ops[0].id)
 		return nil
 	}
-	header := withoutCredentials(r.Header)
+	header := m.withoutCredentials(r.Header)
 	if a := m.decide(r, req, header, ops, revision); a != nil {
 		return stop(*a, ops[0].id)
 	}

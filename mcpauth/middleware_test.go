@@ -57,7 +57,7 @@ func TestWrap_WholeWay(t *testing.T) {
 
 	w := serve(h, post(call("whoami"), ""))
 	require.Equal(t, http.StatusUnauthorized, w.Code)
-	require.Equal(t, []string{`Bearer resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp"`}, w.Header()["Www-Authenticate"])
+	require.Equal(t, bothLines(plain), w.Header()["Www-Authenticate"])
 	require.JSONEq(t, `{"jsonrpc":"2.0","id":7,"error":{"code":401,"message":"Unauthorized","data":{"resource_metadata":"https://mcp.example.com/.well-known/oauth-protected-resource/mcp"}}}`, w.Body.String())
 
 	w = serve(h, post(call("whoami"), is.scoped(t, "")))

@@ -28,12 +28,13 @@ type Principal struct {
 
 	hasSubject bool // the token has a sub; else subject is the client
 
-	scheme  string
-	expiry  time.Time
-	grant   scopes.Grant
-	claims  map[string]any
-	mapping *scopes.Mapping // names scopes as this caller's authorization server does
-	leeway  time.Duration
+	scheme                        string
+	expiry                        time.Time
+	keyThumbprint, certThumbprint string // what possession was proven of; see binding
+	grant                         scopes.Grant
+	claims                        map[string]any
+	mapping                       *scopes.Mapping // names scopes as this caller's authorization server does
+	leeway                        time.Duration
 }
 
 // An Identity says who a [NewPrincipal] is.
@@ -81,8 +82,16 @@ func (p *Principal) Subject() string { return p.fields().subject }
 // ClientID names the application that the token was issued to; empty where the issuer does not say.
 func (p *Principal) ClientID() string { return p.fields().clientID }
 
-// Scheme is how the credentials came: "Bearer".
+// Scheme is how the credentials came: "Bearer" or "DPoP".
 func (p *Principal) Scheme() string { return p.fields().scheme }
+
+// KeyThumbprint is the RFC 7638 thumbprint, in base64url, of the key that the caller has proven to hold
+// (RFC 9449); empty where the token is not bound to a key.
+func (p *Principal) KeyThumbprint() string { return p.fields().keyThumbprint }
+
+// CertificateThumbprint is the SHA-256 thumbprint, in base64url, of the client certificate to which the
+// token is bound (RFC 8705, Section 3.1); empty where it is not.
+func (p *Principal) CertificateThumbprint() string { return p.fields().certThumbprint }
 
 // Expiry is the exp claim, without leeway.
 func (p *Principal) Expiry() time.Time { return p.fields().expiry }

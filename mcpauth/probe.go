@@ -138,10 +138,9 @@ func (h *protected) ping(r *http.Request, req *request, session bool) finding {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), pingDeadline)
 	defer cancel()
 	trial := &request{Context: ctx, known: known{m: h.m, principal: req.principal, http: req.http, isProbe: true}, hidesAddress: true}
-	trial.info = trial.tokenInfo()
 	out := r.WithContext(trial)
 	out.Method = http.MethodPost
-	out.Header = withoutCredentials(r.Header)
+	out.Header = h.m.withoutCredentials(r.Header)
 	withoutDetours(out.Header)
 	for _, name := range []string{"Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Last-Event-Id", "Content-Encoding"} {
 		delete(out.Header, name)

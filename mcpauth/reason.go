@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/go-mcpauth/sdk/internal/authheader"
+	"github.com/go-mcpauth/sdk/internal/dpop"
 	"github.com/go-mcpauth/sdk/internal/envelope"
 	"github.com/go-mcpauth/sdk/internal/jwt"
 )
@@ -39,7 +40,7 @@ const (
 	ReasonMultipleCredentials  Reason = "credentials_multiple"
 	ReasonMalformedCredentials Reason = "credentials_malformed"
 	ReasonQueryToken           Reason = "token_in_query"
-	ReasonBoundToken           Reason = "token_bound" // the token has a cnf claim and nothing here can prove possession
+	ReasonBoundToken           Reason = "token_bound" // the token has a cnf claim that cannot be satisfied here
 
 	ReasonTokenTooLong        Reason = jwt.ReasonTooLong
 	ReasonTokenOpaque         Reason = jwt.ReasonNotJWT
@@ -65,6 +66,34 @@ const (
 	ReasonMissingClaim        Reason = jwt.ReasonMissingClaim
 )
 
+// Reasons of refusals where possession of a key has to be proven (RFC 9449, RFC 8705).
+const (
+	ReasonDPoPRequired  Reason = "dpop_required"       // a bearer token where Config.DPoP.Mode is DPoPRequired
+	ReasonDPoPDowngrade Reason = "dpop_downgrade"      // a bound token under the scheme Bearer
+	ReasonNotBound      Reason = "token_not_bound"     // a token without cnf.jkt under the scheme DPoP
+	ReasonCertificate   Reason = "certificate_binding" // another client certificate than the token's, or none
+	ReasonProofReplayed Reason = "proof_replayed"
+	ReasonReplayStore   Reason = "replay_unavailable" // 503: the replay store is full or out of reach
+
+	ReasonProofCount        Reason = dpop.ReasonCount
+	ReasonProofTooLong      Reason = dpop.ReasonTooLong
+	ReasonProofMalformed    Reason = dpop.ReasonMalformed
+	ReasonProofCritical     Reason = dpop.ReasonCritical
+	ReasonProofType         Reason = dpop.ReasonType
+	ReasonProofAlgorithm    Reason = dpop.ReasonAlgorithm
+	ReasonProofPrivateKey   Reason = dpop.ReasonPrivateKey
+	ReasonProofKey          Reason = dpop.ReasonKey
+	ReasonProofMethod       Reason = dpop.ReasonMethod
+	ReasonProofURL          Reason = dpop.ReasonURL
+	ReasonProofTime         Reason = dpop.ReasonTime
+	ReasonProofToken        Reason = dpop.ReasonToken
+	ReasonProofID           Reason = dpop.ReasonID
+	ReasonProofKeyBinding   Reason = dpop.ReasonBinding
+	ReasonProofSignature    Reason = dpop.ReasonSignature
+	ReasonProofNonceMissing Reason = dpop.ReasonNonceMissing // every client's first proof where Config.DPoP.Nonces is set
+	ReasonProofNonce        Reason = dpop.ReasonNonce
+)
+
 // Reasons of refusals after authentication and before the rules.
 const (
 	ReasonMethod         Reason = "method_not_allowed"
@@ -76,11 +105,13 @@ const (
 	ReasonSessionOfAnother Reason = "session_of_another" // 403: the Mcp-Session-Id is that of another caller
 )
 
-// Registered error codes (RFC 6750, Section 3.1).
+// Registered error codes (RFC 6750, Section 3.1; RFC 9449, Section 12.2).
 const (
 	codeInvalidRequest    = "invalid_request"
 	codeInvalidToken      = "invalid_token"
 	codeInsufficientScope = "insufficient_scope"
+	codeInvalidProof      = dpop.CodeInvalidProof
+	codeUseNonce          = dpop.CodeUseNonce
 )
 
 // explanation is what the log says about a refusal, never the client.
@@ -101,7 +132,7 @@ func explainCredentials(err error) explanation {
 		return explanation{reason: ReasonTokenTooLong, expected: "a token of at most 16 KiB", got: "a longer one",
 			cure: "have the authorization server put fewer groups or roles into the token"}
 	default:
-		return explanation{reason: ReasonMalformedCredentials, expected: "Bearer, one space, one token", got: "other bytes"}
+		return explanation{reason: ReasonMalformedCredentials, expected: "Bearer or DPoP, one space, one token", got: "other bytes"}
 	}
 }
 

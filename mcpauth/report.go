@@ -137,7 +137,7 @@ func (m *Middleware) explain(p *Principal, op Operation, v verdict, e *Error) ex
 
 func levelOf(reason Reason) slog.Level {
 	switch reason {
-	case ReasonNoCredentials, ReasonInsufficientScope:
+	case ReasonNoCredentials, ReasonInsufficientScope, ReasonProofNonceMissing:
 		return slog.LevelInfo // how every client begins, and how it steps up
 	}
 	return slog.LevelWarn

@@ -118,7 +118,7 @@ func TestSocket_CH17_ChallengeOnTheWire(t *testing.T) {
 			challenges = append(challenges, value)
 		}
 	}
-	require.Equal(t, []string{plain + `, scope="mcp:read"`}, challenges)
+	require.Equal(t, bothLines(plain+`, scope="mcp:read"`), challenges)
 	require.Contains(t, head, "Cache-Control: no-store")
 	require.Contains(t, head, "X-Content-Type-Options: nosniff")
 }

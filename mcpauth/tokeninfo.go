@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"context"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +18,8 @@ type flag = atomic.Bool
 type request struct {
 	context.Context
 	known
-	info auth.TokenInfo
+	info     auth.TokenInfo // made when the SDK asks for it
+	infoOnce sync.Once
 
 	standalone    bool   // a stream of its own, not the answer to a call
 	guardExpected bool   // the SDK will pass this request to its receiving middleware
@@ -54,7 +56,7 @@ func (r *request) Value(key any) any {
 		if r.sdkAsks != nil {
 			r.sdkAsks()
 		}
-		return &r.info
+		return r.tokenInfo()
 	}
 	if r.hidesAddress && key == http.LocalAddrContextKey {
 		// The SDK refuses every public Host on a loopback listener, where a proxy on the same machine may
@@ -70,14 +72,17 @@ const extraKey = "github.com/go-mcpauth/sdk"
 
 // tokenInfo is what the SDK gets to know: enough to bind sessions to a user (UserID) and to find the
 // way back to this request. Rights are read from the Principal only.
-func (req *request) tokenInfo() auth.TokenInfo {
-	p := req.principal
-	return auth.TokenInfo{
-		Scopes:     p.grant.Scopes(),
-		Expiration: p.expiry,
-		UserID:     p.sessionOwner(req.m.perUser),
-		Extra:      map[string]any{extraKey: &req.known},
-	}
+func (req *request) tokenInfo() *auth.TokenInfo {
+	req.infoOnce.Do(func() {
+		p := req.principal
+		req.info = auth.TokenInfo{
+			Scopes:     p.grant.Scopes(),
+			Expiration: p.expiry,
+			UserID:     p.sessionOwner(req.m.perUser),
+			Extra:      map[string]any{extraKey: &req.known},
+		}
+	})
+	return &req.info
 }
 
 // sessionOwner is whom the SDK takes sessions to belong to. It is never empty: that would switch the
@@ -148,7 +153,7 @@ func (h *protected) serveInner(w http.ResponseWriter, r *http.Request, req *requ
 // Bearer header. It gets a placeholder: the real token must not come back into the request.
 func viaRequireBearerToken(next http.Handler, req *request) http.Handler {
 	inject := auth.RequireBearerToken(func(context.Context, string, *http.Request) (*auth.TokenInfo, error) {
-		return &req.info, nil
+		return req.tokenInfo(), nil
 	}, &auth.RequireBearerTokenOptions{
 		// The lifetime has been judged already, with leeway and on the configured clock.
 		AllowMissingExpiration: true, ClockSkew: 100 * 365 * 24 * time.Hour,

@@ -31,7 +31,13 @@ func (m *Middleware) Verify(ctx context.Context, server *mcp.Server) error {
 	if err != nil {
 		return fmt.Errorf("mcpauth: listing what the server offers: %w", err)
 	}
-	return m.compare(offered)
+	var found [targets][]string
+	for kind := range offered {
+		for _, o := range offered[kind] {
+			found[kind] = append(found[kind], o.Name)
+		}
+	}
+	return m.compare(found)
 }
 
 // compare holds what a server offers against the rules.
@@ -41,7 +47,7 @@ func (m *Middleware) compare(offered [targets][]string) error {
 	used := make(map[string]bool)
 	for kind := range offered {
 		for _, name := range offered[kind] {
-			op := Operation{Method: [...]string{"", "tools/call", "prompts/get", "resources/read"}[kind], Name: name, ref: target(kind)}
+			op := offer{scopes.Item{Name: name}}.operation(target(kind))
 			if _, reason := x.find(op); reason != "" {
 				errs = append(errs, fmt.Errorf("%s %q has no rule, so nobody can reach it; declare one, or set Config.Unlisted", target(kind), name))
 			}
@@ -96,7 +102,7 @@ func ruleKey(kind target, name string) string { return kind.String() + " " + nam
 
 // offered lists everything that the server has, by way of a connection of its own that the guard
 // recognizes by its context.
-func (m *Middleware) offered(ctx context.Context, server *mcp.Server) (out [targets][]string, err error) {
+func (m *Middleware) offered(ctx context.Context, server *mcp.Server) (out [targets][]offer, err error) {
 	ctx, cancel := context.WithTimeout(context.WithValue(context.WithoutCancel(ctx), verifyKey{}, m), verifyDeadline)
 	defer cancel()
 	near, far := mcp.NewInMemoryTransports()
@@ -113,21 +119,21 @@ func (m *Middleware) offered(ctx context.Context, server *mcp.Server) (out [targ
 	defer here.Close()
 	capabilities := here.InitializeResult().Capabilities
 	if capabilities.Tools != nil {
-		if out[toolTarget], err = names(here.Tools(ctx, nil), func(t *mcp.Tool) string { return t.Name }); err != nil {
+		if out[toolTarget], err = offers(here.Tools(ctx, nil), offerOfTool); err != nil {
 			return out, err
 		}
 	}
 	if capabilities.Prompts != nil {
-		if out[promptTarget], err = names(here.Prompts(ctx, nil), func(p *mcp.Prompt) string { return p.Name }); err != nil {
+		if out[promptTarget], err = offers(here.Prompts(ctx, nil), offerOfPrompt); err != nil {
 			return out, err
 		}
 	}
 	if capabilities.Resources != nil {
-		resources, err := names(here.Resources(ctx, nil), func(r *mcp.Resource) string { return r.URI })
+		resources, err := offers(here.Resources(ctx, nil), offerOfResource)
 		if err != nil {
 			return out, err
 		}
-		templates, err := names(here.ResourceTemplates(ctx, nil), func(t *mcp.ResourceTemplate) string { return t.URITemplate })
+		templates, err := offers(here.ResourceTemplates(ctx, nil), offerOfTemplate)
 		if err != nil {
 			return out, err
 		}
@@ -136,15 +142,21 @@ func (m *Middleware) offered(ctx context.Context, server *mcp.Server) (out [targ
 	return out, nil
 }
 
-func names[T any](items iter.Seq2[T, error], name func(T) string) ([]string, error) {
-	seen := make(map[string]struct{})
+// offers sorts a list by name, each once.
+func offers[T any](items iter.Seq2[T, error], of func(T) offer) ([]offer, error) {
+	seen := make(map[string]offer)
 	for item, err := range items {
 		if err != nil {
 			return nil, err
 		}
-		seen[name(item)] = struct{}{}
+		o := of(item)
+		seen[o.Name] = o
 	}
-	return slices.Sorted(maps.Keys(seen)), nil
+	out := make([]offer, 0, len(seen))
+	for _, name := range slices.Sorted(maps.Keys(seen)) {
+		out = append(out, seen[name])
+	}
+	return out, nil
 }
 
 const maxVerified = 16 // servers that are verified at their first request: getServer may make one for each

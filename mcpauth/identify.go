@@ -1,0 +1,186 @@
+package mcpauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-mcpauth/sdk/internal/authheader"
+	"github.com/go-mcpauth/sdk/internal/dpop"
+	"github.com/go-mcpauth/sdk/internal/jwks"
+	"github.com/go-mcpauth/sdk/internal/jwt"
+	"github.com/go-mcpauth/sdk/internal/tokencache"
+)
+
+// A refusal is an answer and its reason. Several requests may share one.
+type refusal struct {
+	answer answer
+	why    explanation
+}
+
+// identify finds out who is calling, from one credential: the token itself first, then the proof that
+// the caller is the one to whom it was issued, and last what the outside world has to say. Without a
+// Principal, there is a refusal. out is the header of the answer, which may get a nonce.
+func (m *Middleware) identify(out http.Header, r *http.Request) (*Principal, *refusal) {
+	creds, err := authheader.Parse(r.Header)
+	used := schemeOf(creds)
+	inQuery := r.URL.RawQuery != "" && authheader.QueryToken(r.URL.RawQuery)
+	switch {
+	case err == authheader.ErrNone && inQuery:
+		return nil, &refusal{m.unauthorized(), explanation{reason: ReasonQueryToken, expected: "a token in the Authorization header",
+			got: "access_token in the query", cure: "tokens in URLs end up in logs; the client must send the header"}}
+	case err == authheader.ErrNone:
+		return nil, m.anonymous
+	case errors.Is(err, authheader.ErrTooLong):
+		return nil, &refusal{m.invalidToken(used, "The access token is too long"), explainCredentials(err)}
+	case err != nil:
+		return nil, &refusal{m.invalidRequest("Exactly one credential is expected in the Authorization header"), explainCredentials(err)}
+	case inQuery:
+		return nil, &refusal{m.invalidRequest("The request holds more than one credential"),
+			explanation{reason: ReasonMultipleCredentials, expected: "one credential", got: "one in the header and one in the query"}}
+	case used == 0 || used == dpopScheme && m.schemes&dpopScheme == 0:
+		return nil, &refusal{m.unauthorized(), explanation{reason: ReasonUnsupportedScheme, expected: m.schemes.String(), got: schemeName(creds.Scheme)}}
+	case m.schemes&used == 0:
+		// DPOP-12. No look at the token: its owner has to get another one, or to send it in another way.
+		return nil, &refusal{m.invalidToken(used, "An access token that is bound to a key is required, with its proof"), explanation{
+			reason: ReasonDPoPRequired, expected: "the scheme DPoP, since Config.DPoP.Mode is DPoPRequired", got: "Bearer",
+			cure: "use a client that does DPoP, or accept plain bearer tokens as well with DPoPOptional"}}
+	}
+	return m.identifyToken(out, r, used, creds.Token)
+}
+
+// An accessToken is what one good token says, as the cache remembers it. What can change while it lives,
+// by time or otherwise, is asked again with every request: see current.
+type accessToken struct {
+	principal *Principal
+	issuer    *issuer
+	key       *jwks.Key // that verified the signature
+	notBefore time.Time
+	binding   binding
+	proofKey  atomic.Pointer[dpop.Key] // of the last accepted proof: the next one is probably made with it
+}
+
+func (m *Middleware) identifyToken(out http.Header, r *http.Request, used schemes, token string) (*Principal, *refusal) {
+	hash := hashOf(token)
+	t, refused := m.accessToken(r.Context(), used, token, hash)
+	if refused != nil {
+		return nil, refused
+	}
+	proof, refused := m.possession(out, r, used, t, hash)
+	if refused != nil {
+		return nil, refused
+	}
+	if m.revoked != nil {
+		gone, err := m.revoked(r.Context(), t.principal)
+		if err != nil {
+			return nil, &refusal{unavailable(0), explanation{reason: ReasonUnavailable, expected: "an answer from Config.Revoked", got: "an error", err: err}}
+		}
+		if gone {
+			return nil, &refusal{m.invalidToken(used, "The access token was revoked"), explanation{reason: ReasonRevoked, expected: "a token that is not revoked", got: "a revoked one"}}
+		}
+	}
+	if used == dpopScheme {
+		// Last of all, so that what is refused for another reason fills no store (DPOP-14).
+		if refused := m.firstUse(r.Context(), proof); refused != nil {
+			return nil, refused
+		}
+	}
+	return t.principal, nil
+}
+
+// hashOf is the SHA-256 of a token: its name in the cache, and what a proof says of it.
+func hashOf(token string) [sha256.Size]byte {
+	var room [2 << 10]byte // most tokens fit, and need no copy on the heap then
+	return sha256.Sum256(append(room[:0], token...))
+}
+
+// accessToken verifies a token, or remembers that it has been verified.
+func (m *Middleware) accessToken(ctx context.Context, used schemes, token string, hash [sha256.Size]byte) (*accessToken, *refusal) {
+	if t, ok := m.cache.Get(hash); ok {
+		if t.current(m.now()) {
+			return t, nil
+		}
+		m.cache.Remove(hash) // its key has left the set, or the clock was put back; the verifier says which
+	}
+	verified, err := m.tokens.Verify(ctx, token)
+	if err != nil {
+		var refused *jwt.Error
+		if !errors.As(err, &refused) {
+			return nil, &refusal{m.invalidToken(used, "The access token is not accepted"), explanation{reason: ReasonTokenMalformed, err: err}}
+		}
+		why := explanation{reason: Reason(refused.Reason), expected: refused.Expected, got: refused.Got, cure: refused.Cure, err: refused.Err}
+		if refused.Unavailable {
+			return nil, &refusal{unavailable(refused.RetryAfter), why}
+		}
+		return nil, &refusal{m.invalidToken(used, refused.Description()), why}
+	}
+	bound, why := m.bindingOf(verified)
+	if why.reason != "" {
+		return nil, &refusal{m.invalidToken(used, "The access token is bound to a key that cannot be checked here"), why}
+	}
+	in := m.issuers[verified.Issuer]
+	user := verified.Subject
+	if _, ok := verified.Claims["sub"]; !ok {
+		user = "" // the verifier names the client instead
+	}
+	p := newPrincipal(in.url, user, verified.ClientID)
+	p.scheme, p.expiry, p.grant, p.claims = "Bearer", verified.Expiry, in.mapping.Grant(verified.Claims), verified.Claims
+	p.mapping, p.leeway = in.mapping, in.leeway
+	p.keyThumbprint, p.certThumbprint = bound.key, bound.certificate
+	if bound.key != "" {
+		p.scheme = "DPoP" // whoever sends it under the other one is refused
+	}
+	t := &accessToken{principal: p, issuer: in, key: verified.Key, notBefore: verified.NotBefore, binding: bound}
+	m.cache.Add(hash, tokencache.Item{Owner: p.id, Size: t.size(token), Expiry: verified.Expiry.Add(in.leeway)}, t)
+	return t, nil
+}
+
+// current reports whether a remembered token would still be accepted.
+func (t *accessToken) current(now time.Time) bool {
+	return now.Before(t.principal.expiry.Add(t.issuer.leeway)) && !t.notBefore.After(now.Add(t.issuer.leeway)) && t.issuer.keys.Current(t.key)
+}
+
+// size estimates what a remembered token takes: its claims as maps and strings, what is made of them, and
+// the key of its proofs, which may come later.
+func (t *accessToken) size(token string) int {
+	size := 1<<10 + 4*len(token)
+	if t.binding.key != "" {
+		size += maxProofKey
+	}
+	return size
+}
+
+// A schemes is a set of authentication schemes.
+type schemes uint8
+
+const (
+	bearerScheme schemes = 1 << iota
+	dpopScheme
+)
+
+// schemeOf is empty for a scheme that is none of ours, or none at all.
+func schemeOf(c authheader.Credentials) schemes {
+	switch {
+	case c.IsBearer():
+		return bearerScheme
+	case c.IsDPoP():
+		return dpopScheme
+	}
+	return 0
+}
+
+// String lists the schemes for a log.
+func (s schemes) String() string {
+	var names []string
+	if s&bearerScheme != 0 {
+		names = append(names, "Bearer")
+	}
+	if s&dpopScheme != 0 {
+		names = append(names, "DPoP")
+	}
+	return strings.Join(names, " or ")
+}

@@ -135,7 +135,8 @@ func (m *Middleware) accessToken(ctx context.Context, used schemes, token string
 		p.scheme = "DPoP" // whoever sends it under the other one is refused
 	}
 	t := &accessToken{principal: p, issuer: in, key: verified.Key, notBefore: verified.NotBefore, binding: bound}
-	m.cache.Add(hash, tokencache.Item{Owner: p.id, Size: t.size(token), Expiry: verified.Expiry.Add(in.leeway)}, t)
+	// The room is shared among users, since one user may be many clients where clients register themselves.
+	m.cache.Add(hash, tokencache.Item{Owner: p.sessionOwner(true), Size: t.size(token), Expiry: verified.Expiry.Add(in.leeway)}, t)
 	return t, nil
 }
 

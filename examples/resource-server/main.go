@@ -33,7 +33,7 @@ type options struct {
 	listen, resource, jwksURL, upstream string
 	dpop, listing                       string
 	issuers                             []string
-	stateless, log                      bool
+	stateless, log, nonces              bool
 }
 
 func main() {
@@ -70,7 +70,8 @@ func parse(args []string, out io.Writer) (options, error) {
 		return nil
 	})
 	flags.StringVar(&opt.jwksURL, "jwks-url", "", "`URL` of the keys of a single issuer (default: discovered)")
-	flags.StringVar(&opt.dpop, "dpop", "off", "DPoP `mode`: off, optional or required")
+	flags.StringVar(&opt.dpop, "dpop", "optional", "tokens bound to a key of the client (DPoP): off, optional or required")
+	flags.BoolVar(&opt.nonces, "dpop-nonce", false, "proofs must hold a nonce of this server")
 	flags.BoolVar(&opt.stateless, "stateless", true, "no sessions (revision 2026-07-28); -stateless=false keeps sessions")
 	flags.StringVar(&opt.listing, "listing", "obtainable", "what lists show: obtainable, allowed or all")
 	flags.StringVar(&opt.upstream, "upstream", "", "`URL` of an MCP server to protect as a reverse proxy, instead of offering tools")
@@ -88,9 +89,10 @@ func parse(args []string, out io.Writer) (options, error) {
 		return opt, usageError{errors.New("name the authorization server with -issuer")}
 	case opt.jwksURL != "" && len(opt.issuers) > 1:
 		return opt, usageError{errors.New("-jwks-url goes with a single -issuer")}
-	case opt.dpop == "optional" || opt.dpop == "required":
-		return opt, usageError{fmt.Errorf("-dpop %s: DPoP is not built yet; use -dpop off", opt.dpop)}
-	case opt.dpop != "off":
+	case opt.dpop == "off" && opt.nonces:
+		return opt, usageError{errors.New("-dpop-nonce goes with -dpop optional or required")}
+	}
+	if _, ok := dpopModes[opt.dpop]; !ok {
 		return opt, usageError{fmt.Errorf("-dpop %q: use off, optional or required", opt.dpop)}
 	}
 	if _, ok := listings[opt.listing]; !ok {
@@ -101,6 +103,10 @@ func parse(args []string, out io.Writer) (options, error) {
 
 var listings = map[string]mcpauth.Listing{
 	"obtainable": mcpauth.ListObtainable, "allowed": mcpauth.ListAllowed, "all": mcpauth.ListAll,
+}
+
+var dpopModes = map[string]mcpauth.DPoPMode{
+	"off": mcpauth.DPoPOff, "optional": mcpauth.DPoPOptional, "required": mcpauth.DPoPRequired,
 }
 
 // run serves until the context ends.
@@ -144,6 +150,7 @@ func config(opt options, stderr io.Writer) mcpauth.Config {
 	cfg := mcpauth.Config{
 		Resource: opt.resource,
 		Listing:  listings[opt.listing],
+		DPoP:     mcpauth.DPoP{Mode: dpopModes[opt.dpop], Nonces: opt.nonces},
 		// The Go SDK's client becomes another client when it steps up.
 		SessionPerUser: true,
 		Metadata: &prm.Metadata{

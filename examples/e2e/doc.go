@@ -1,7 +1,9 @@
 // Package e2e holds the end-to-end tests: the example programs authserver and resource-server as
 // processes, and real clients in front of them: the Go SDK, two generations of the TypeScript SDK,
-// mcp-remote and MCP Inspector. A second authorization server, oidc-provider, takes the place of
-// authserver for some of them. Nothing of this library takes part on the client's side.
+// mcp-remote, MCP Inspector, and oauth4webapi, an OAuth client that knows nothing of MCP. A second
+// authorization server, oidc-provider, takes the place of authserver for some of them. Nothing of this
+// library takes part on the client's side, but for the Go SDK's proofs of possession, which mcpauthtest
+// makes.
 //
 //	npm ci --prefix examples/e2e/ts
 //	go -C examples test -tags e2e ./e2e/...

@@ -14,12 +14,15 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-mcpauth/sdk/mcpauth/mcpauthtest"
 )
 
 // goClient is the Go SDK's client with its own authorization handler. The handler of v1.8.0 registers anew for every authorization, a step-up
 // included, so that the caller becomes another client in the middle of a session.
 type goClient struct {
 	http     *recorder
+	sends    *http.Client // through http, and perhaps with proofs
 	endpoint string
 	revision string
 	handler  auth.OAuthHandler
@@ -29,12 +32,29 @@ type goClient struct {
 func newGoClient(t *testing.T, sys *system, p *person, revision string) *goClient {
 	t.Helper()
 	c := &goClient{http: &recorder{}, endpoint: sys.resource, revision: revision}
+	c.sends = &http.Client{Transport: c.http}
+	return c.authorized(t, p)
+}
+
+// newBoundGoClient is newGoClient with a key for its tokens. The SDK itself knows bearer tokens only; its transport does the rest.
+func newBoundGoClient(t *testing.T, sys *system, p *person, revision string) *goClient {
+	t.Helper()
+	key, err := mcpauthtest.NewDPoPKey("")
+	require.NoError(t, err)
+	c := &goClient{http: &recorder{}, endpoint: sys.resource, revision: revision}
+	c.sends = &http.Client{Transport: &mcpauthtest.DPoPTransport{Key: key, Base: c.http}}
+	return c.authorized(t, p)
+}
+
+// authorized gives the client its authorization handler.
+func (c *goClient) authorized(t *testing.T, p *person) *goClient {
+	t.Helper()
 	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
 		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
 			ClientName: "Go SDK", RedirectURIs: []string{redirectURL}, TokenEndpointAuthMethod: "none",
 			GrantTypes: []string{"authorization_code", "refresh_token"}, ResponseTypes: []string{"code"},
 		}},
-		Client: &http.Client{Transport: c.http},
+		Client: c.sends,
 		AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
 			back, err := p.authorize(ctx, args.URL)
 			if err != nil {
@@ -51,7 +71,7 @@ func newGoClient(t *testing.T, sys *system, p *person, revision string) *goClien
 func (c *goClient) connect(ctx context.Context) (revision, session string, err error) {
 	client := mcp.NewClient(&mcp.Implementation{Name: "e2e", Version: "1.0.0"}, nil)
 	c.session, err = client.Connect(ctx, &mcp.StreamableClientTransport{
-		Endpoint: c.endpoint, HTTPClient: &http.Client{Transport: c.http}, OAuthHandler: c.handler,
+		Endpoint: c.endpoint, HTTPClient: c.sends, OAuthHandler: c.handler,
 	}, &mcp.ClientSessionOptions{ProtocolVersion: c.revision})
 	if err != nil {
 		return "", "", err
@@ -104,17 +124,17 @@ func (c *goClient) secrets() []string     { return c.http.tokens() }
 
 // A recorder is a transport that remembers what was exchanged, and the tokens that were sent.
 type recorder struct {
-	mu     sync.Mutex
-	seen   []exchange
-	bearer []string
+	mu   sync.Mutex
+	seen []exchange
+	sent []string
 }
 
 func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	res, err := http.DefaultTransport.RoundTrip(req)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if token, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer "); ok {
-		r.bearer = append(r.bearer, token)
+	if _, token, ok := strings.Cut(req.Header.Get("Authorization"), " "); ok {
+		r.sent = append(r.sent, token)
 	}
 	if err == nil {
 		r.seen = append(r.seen, exchange{req.Method, req.URL.Path, res.StatusCode})
@@ -131,5 +151,5 @@ func (r *recorder) all() []exchange {
 func (r *recorder) tokens() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]string(nil), r.bearer...)
+	return append([]string(nil), r.sent...)
 }

@@ -49,6 +49,11 @@ func nodePackage(t *testing.T, name string, file ...string) string {
 // oidcProvider is an authorization server that is not ours; ts/oidc-provider.mjs says how it is set up.
 func oidcProvider(t *testing.T, resource string) *process {
 	t.Helper()
+	return startOIDCProvider(t, resource)
+}
+
+func startOIDCProvider(t *testing.T, args ...string) *process {
+	t.Helper()
 	nodePackage(t, "oidc-provider", "package.json")
-	return start(t, newNodeProgram(t), filepath.Join("ts", "oidc-provider.mjs"), resource)
+	return start(t, newNodeProgram(t), append([]string{filepath.Join("ts", "oidc-provider.mjs")}, args...)...)
 }

@@ -14,7 +14,7 @@ import (
 
 const answerTimeout = 30 * time.Second
 
-// nodeClient is a client of the TypeScript SDK in a process of its own; ts/client.mjs says how the two talk.
+// nodeClient is a client in Node.js in a process of its own; ts/client.mjs says how the two talk.
 type nodeClient struct {
 	process *process
 	person  *person
@@ -22,12 +22,20 @@ type nodeClient struct {
 	tokens  []string
 }
 
-// newNodeClient starts the client. Generation is v1 or v2, mode is a version negotiation mode of v2: legacy, auto or a revision.
-func newNodeClient(t *testing.T, sys *system, p *person, generation, mode string) *nodeClient {
+// newNodeClient starts the client of the TypeScript SDK. Generation is v1 or v2, mode is a version negotiation mode of v2: legacy, auto or a revision.
+// With the binding dpop it holds a key.
+func newNodeClient(t *testing.T, sys *system, p *person, generation, mode string, binding ...string) *nodeClient {
 	t.Helper()
 	nodePackage(t, "@modelcontextprotocol/client", "package.json")
 	nodePackage(t, "@modelcontextprotocol/sdk", "package.json")
-	return &nodeClient{process: start(t, nodeProgram(t), filepath.Join("ts", "client.mjs"), generation, mode, sys.resource), person: p}
+	return newScriptClient(t, p, append([]string{"client.mjs", generation, mode, sys.resource}, binding...)...)
+}
+
+// newScriptClient starts a script of the folder ts that is driven as client.mjs is.
+func newScriptClient(t *testing.T, p *person, args ...string) *nodeClient {
+	t.Helper()
+	args[0] = filepath.Join("ts", args[0])
+	return &nodeClient{process: start(t, nodeProgram(t), args...), person: p}
 }
 
 type nodeAnswer struct {

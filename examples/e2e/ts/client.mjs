@@ -1,6 +1,8 @@
 // One MCP client of the TypeScript SDK, driven over standard input: a command is a line of JSON, and so is its answer.
 //
-//   node client.mjs v1|v2 legacy|auto|REVISION ENDPOINT
+//   node client.mjs v1|v2 legacy|auto|REVISION ENDPOINT [dpop]
+//
+// With dpop (version 2 only) it holds a key, and its tokens are bound to that.
 //
 // Commands: {"do":"connect"}, {"do":"list"}, {"do":"call","name":...,"arguments":...}, {"do":"finish","query":...}, {"do":"close"}.
 // Answers hold "value", or "error", or "authorize": the address that a person must open before the command can be repeated; "finish" takes the
@@ -9,10 +11,10 @@
 
 import { createInterface } from 'node:readline';
 
-const [, , sdk, mode, endpoint] = process.argv;
+const [, , sdk, mode, endpoint, binding] = process.argv;
 const redirectUrl = 'http://127.0.0.1:33418/callback'; // nothing listens there
 
-const { Client, StreamableHTTPClientTransport, UnauthorizedError } = await load();
+const { Client, DpopSession, StreamableHTTPClientTransport, UnauthorizedError } = await load();
 
 async function load() {
   if (sdk === 'v2') {
@@ -53,7 +55,12 @@ class Provider {
   redirectToAuthorization(url) { this.pending = url.href; }
 }
 
-const provider = new Provider();
+class BoundProvider extends Provider {
+  session = DpopSession.create();
+  dpop() { return this.session; }
+}
+
+const provider = binding === 'dpop' ? new BoundProvider() : new Provider();
 let exchanges = [];
 let client, transport;
 

@@ -1,16 +1,17 @@
-// oidc-provider, an authorization server that shares no code with this library or its examples, in front of one resource:
+// oidc-provider, an authorization server that shares no code with this library or its examples, in front of some resources:
 //
-//   node oidc-provider.mjs RESOURCE
+//   node oidc-provider.mjs [--dpop-nonce] RESOURCE...
 //
-// It prints "listening on ISSUER" when it accepts connections. Access tokens for the resource are JWTs (at+jwt, ES256). The users and what they may
-// have are those of examples/authserver. The pages are this program's: those that come with oidc-provider grant everything or nothing, and without a
-// grant in part there is nothing to step up from.
+// It prints "listening on ISSUER" when it accepts connections. Access tokens for a resource are JWTs (at+jwt, ES256), bound to a key where the client
+// proves one (DPoP); with --dpop-nonce the proofs need a nonce of this server. The users and what they may have are those of examples/authserver. The
+// pages are this program's: those that come with oidc-provider grant everything or nothing, and without a grant in part there is nothing to step up from.
 
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
+import { parseArgs } from 'node:util';
 import { Provider } from 'oidc-provider';
 
-const [, , resource] = process.argv;
+const { values: flags, positionals: resources } = parseArgs({ options: { 'dpop-nonce': { type: 'boolean' } }, allowPositionals: true });
 const scopes = ['notes:read', 'notes:write'];
 const users = { ada: 'admin', dev: 'developer', uma: 'user', rio: 'read-only' };
 const maySee = (user, scope) => users[user] !== 'read-only' || scope.endsWith(':read');
@@ -27,14 +28,15 @@ const provider = new Provider(issuer, {
   clientDefaults: { id_token_signed_response_alg: 'ES256' },
   features: {
     devInteractions: { enabled: false },
+    dPoP: { enabled: true, ...(flags['dpop-nonce'] && { nonceSecret: randomBytes(32), requireNonce: () => true }) },
     registration: { enabled: true },
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo: (ctx, asked) => {
-        if (asked !== resource) {
+        if (!resources.includes(asked)) {
           throw Object.assign(new Error('invalid_target'), { error: 'invalid_target', statusCode: 400, expose: true });
         }
-        return { scope: scopes.join(' '), audience: resource, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } };
+        return { scope: scopes.join(' '), audience: asked, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } };
       },
     },
   },
@@ -54,14 +56,15 @@ for (const event of ['authorization.error', 'grant.error', 'registration_create.
 }
 
 // What may be granted of what is asked: the resource's scopes that this user may have.
-const offered = (prompt, user) => (prompt.details.missingResourceScopes?.[resource] ?? []).filter((scope) => maySee(user, scope));
+const asked = (prompt, params) => prompt.details.missingResourceScopes?.[params.resource] ?? [];
+const offered = (prompt, params, user) => asked(prompt, params).filter((scope) => maySee(user, scope));
 
-function page({ prompt, session }) {
+function page({ prompt, session, params }) {
   if (prompt.name === 'login') {
     const buttons = Object.keys(users).map((name) => `<button name="user" value="${name}">${name}</button>`);
     return `<title>Sign in</title><form method="post" action="">${buttons.join('')}</form>`;
   }
-  const boxes = offered(prompt, session.accountId).map((scope) => `<input type="checkbox" name="scope" value="${scope}" checked>`);
+  const boxes = offered(prompt, params, session.accountId).map((scope) => `<input type="checkbox" name="scope" value="${scope}" checked>`);
   return `<title>Allow?</title><code>${session.accountId}</code><form method="post" action="">${boxes.join('')}
     <button name="decision" value="approve">Allow</button><button name="decision" value="deny">Deny</button></form>`;
 }
@@ -75,9 +78,9 @@ async function decide({ prompt, session, params }, form) {
   }
   const grant = new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
   grant.addOIDCScope((prompt.details.missingOIDCScope ?? []).join(' '));
-  const allowed = offered(prompt, session.accountId).filter((scope) => form.getAll('scope').includes(scope));
-  for (const scope of prompt.details.missingResourceScopes?.[resource] ?? []) {
-    allowed.includes(scope) ? grant.addResourceScope(resource, scope) : grant.rejectResourceScope(resource, scope);
+  const allowed = offered(prompt, params, session.accountId).filter((scope) => form.getAll('scope').includes(scope));
+  for (const scope of asked(prompt, params)) {
+    allowed.includes(scope) ? grant.addResourceScope(params.resource, scope) : grant.rejectResourceScope(params.resource, scope);
   }
   return { consent: { grantId: await grant.save() } };
 }

@@ -24,7 +24,7 @@ type shard struct {
 
 	table []entry  // without pointers: garbage collection never looks into it
 	count int      // entries, those included that died since the last rebuild
-	held  []uint16 // of count, by slot; nil while less than half the capacity is used
+	held  []uint32 // of count, by slot; nil while less than half the capacity is used
 	// earliest is when the first entry dies, or less: before that, a rebuild
 	// would free nothing.
 	earliest uint32
@@ -76,16 +76,12 @@ func (sh *shard) add(k key, now, last uint32) error {
 		sh.rebuild(now, last)
 	}
 	e := sh.find(k)
-	if !e.free() {
-		if e.last >= now {
-			return ErrSeen
-		}
-		// The same once more, after its end. It ends later now, so that the first
-		// one is still refused if the clock is set back.
-		e.last = last
-		return nil
+	if !e.free() && e.last >= now {
+		return ErrSeen
 	}
-	if sh.full(k) {
+	// The same once more, after its end, is nothing special: an owner gets no
+	// more room by using its old identifiers again.
+	if !e.free() || sh.full(k) {
 		if sh.earliest >= now {
 			return ErrFull
 		}
@@ -130,7 +126,7 @@ func (sh *shard) put(e *entry, k key, last uint32) {
 	case sh.held != nil:
 		sh.held[k.slot()]++
 	case 2*sh.count >= sh.capacity:
-		sh.held = make([]uint16, slots)
+		sh.held = make([]uint32, slots)
 		for i := range sh.table {
 			if e := &sh.table[i]; !e.free() {
 				sh.held[e.key().slot()]++

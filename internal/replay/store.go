@@ -28,16 +28,18 @@ const (
 	defaultCapacity = 1 << 22
 	maxCapacity     = 1 << 30
 	// shardCapacity is the least capacity of one of several shards; none has
-	// twice as much. It bounds what one insert may have to move.
-	shardCapacity = 1 << 14
+	// twice as much. It bounds what one insert may have to move, about a
+	// millisecond's worth. Many more shards would be felt in each garbage
+	// collection, which passes over their tables one by one.
+	shardCapacity = 1 << 16
 )
 
 // Config configures a [Store].
 type Config struct {
 	// Capacity is how many live entries there are at most, each of 15 to 23
 	// bytes. Zero and less mean 4,194,304, which is what 300 s at 13,900
-	// requests a second leave behind; at most 2^30. A store of more than 32,767
-	// is full a few per cent earlier, where the first of its shards is.
+	// requests a second leave behind; at most 2^30. A store of more than 131,071
+	// is full one or two per cent earlier, where the first of its shards is.
 	Capacity int
 	Now      func() time.Time // nil means time.Now
 }

@@ -113,9 +113,9 @@ func TestDPOP15_CapacityIsAHardBound(t *testing.T) {
 		{"one", 1, 1, 1},
 		{"two", 2, 2, 2},
 		{"a small one, exactly", 1000, 1000, 1000},
-		{"the largest of one shard", 32767, 32767, 32767},
-		{"two shards", 32768, 31000, 32768},
-		{"odd and in parts", 100_003, 96_000, 100_003},
+		{"the largest of one shard", 131_071, 131_071, 131_071},
+		{"two shards", 131_072, 129_000, 131_072},
+		{"odd and in parts", 200_003, 197_000, 200_003},
 	} {
 		t.Run("DPOP-15 "+tt.name, func(t *testing.T) {
 			c := newClock()
@@ -192,8 +192,34 @@ func TestDPOP15_OneClientCannotShutOutOthers(t *testing.T) {
 	require.NoError(t, s.Add(greedy, hashOf(-1), until.Add(time.Minute)))
 }
 
+func TestDPOP15_OldIdentifiersGiveNoMoreRoom(t *testing.T) {
+	const capacity = 1024
+	c := newClock()
+	s := newStore(c, capacity)
+	greedy := hashOf(0)
+	for i := range capacity / 2 {
+		require.NoError(t, s.Add(greedy, hashOf(i), start.Add(10*time.Second)))
+	}
+	long := start.Add(time.Hour)
+	n := 0
+	for i := 1; n < capacity/2; i++ { // others, who keep the store half full
+		if s.Slots(hashOf(i))[0] != s.Slots(greedy)[0] {
+			require.NoError(t, s.Add(hashOf(i), hashOf(i), long))
+			n++
+		}
+	}
+	c.advance(20 * time.Second)
+	got := 0
+	for i := range capacity / 2 {
+		if s.Add(greedy, hashOf(i), long) == nil {
+			got++
+		}
+	}
+	require.Equal(t, capacity/16, got)
+}
+
 func TestDPOP15_AGreedyOwnerBlocksNobodyInAllShards(t *testing.T) {
-	s := newStore(newClock(), 1<<18)
+	s := newStore(newClock(), 1<<20)
 	greedy := s.Slots(hashOf(0))
 	require.Len(t, greedy, 16)
 	for i := 1; i < 2000; i++ {

@@ -16,13 +16,13 @@ type binding struct {
 
 // bindingOf reads cnf. Every member must be understood and can be satisfied here, else the token is
 // refused (RFC 7800, Section 3.1): it is bound to something, and nobody would look.
-func (m *Middleware) bindingOf(t *jwt.Token) (binding, explanation) {
+func (m *Middleware) bindingOf(t *jwt.Token) (binding, error) {
 	var b binding
 	if !t.Bound {
-		return b, explanation{}
+		return b, nil
 	}
-	refuse := func(expected, got, cure string) (binding, explanation) {
-		return binding{}, explanation{reason: ReasonBoundToken, expected: expected, got: got, cure: cure}
+	refuse := func(expected, got, cure string) (binding, error) {
+		return binding{}, &jwt.Error{Reason: string(ReasonBoundToken), Expected: expected, Got: got, Cure: cure}
 	}
 	for name, value := range t.Confirmation {
 		thumbprint, ok := value.(string)
@@ -50,7 +50,7 @@ func (m *Middleware) bindingOf(t *jwt.Token) (binding, explanation) {
 	if b == (binding{}) {
 		return refuse("cnf as an object with jkt or x5t#S256", "an empty one, or no object", "the authorization server is at fault")
 	}
-	return b, explanation{}
+	return b, nil
 }
 
 // isThumbprint reports whether s is 32 bytes in the one base64url spelling that they have.

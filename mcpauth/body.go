@@ -172,9 +172,11 @@ func (m *Middleware) withoutCredentials(h http.Header) http.Header {
 	out := make(http.Header, len(h))
 	for name, values := range h {
 		switch name {
-		case "Authorization", "Proxy-Authorization", "Dpop", m.mutualTLS.DangerouslyTrustHeader:
+		case "Authorization", "Proxy-Authorization", "Dpop":
 		default:
-			out[name] = values
+			if _, ok := m.stripped[name]; !ok {
+				out[name] = values
+			}
 		}
 	}
 	return out

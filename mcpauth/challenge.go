@@ -53,6 +53,9 @@ func (m *Middleware) challenges(show, blame schemes, code, description string, n
 		}
 		lines = append(lines, c.String())
 	}
+	if code != codeInsufficientScope && code != codeUseNonce { // no other credentials are better there
+		lines = append(lines, m.otherChallenges...)
+	}
 	return lines
 }
 
@@ -66,7 +69,7 @@ func (m *Middleware) unauthorized() answer {
 func (m *Middleware) invalidToken(used schemes, description string) answer {
 	return answer{
 		status: http.StatusUnauthorized, code: codeInvalidToken, scope: m.prefixed, metadata: m.metadataURL,
-		challenges: m.challenges(m.schemes, used, codeInvalidToken, description, m.base, m.issuers[0].mapping),
+		challenges: m.challenges(m.schemes, used, codeInvalidToken, description, m.base, m.names),
 	}
 }
 
@@ -74,7 +77,7 @@ func (m *Middleware) invalidToken(used schemes, description string) answer {
 func (m *Middleware) invalidRequest(description string) answer {
 	return answer{
 		status: http.StatusBadRequest, code: codeInvalidRequest, metadata: m.metadataURL,
-		challenges: m.challenges(m.schemes, m.schemes, codeInvalidRequest, description, nil, m.issuers[0].mapping),
+		challenges: m.challenges(m.schemes, m.schemes, codeInvalidRequest, description, nil, m.names),
 	}
 }
 
@@ -100,7 +103,11 @@ func (m *Middleware) refused(e *Error, p *Principal, revision string) answer {
 	if e.Code == codeInsufficientScope {
 		needed = m.stepUpScopes(e.Scopes, p, revision)
 	}
-	names := m.issuers[0].mapping
+	if p.fields().fixed && e.Status == http.StatusForbidden {
+		a.code = "" // CH-23: nobody can add to what these credentials grant
+		return a
+	}
+	names := m.names
 	if p != nil && p.mapping != nil {
 		names = p.mapping
 	}

@@ -19,13 +19,14 @@ import (
 	"github.com/go-mcpauth/sdk/internal/jwks"
 	"github.com/go-mcpauth/sdk/internal/jwt"
 	"github.com/go-mcpauth/sdk/internal/nonce"
+	"github.com/go-mcpauth/sdk/internal/replay"
 	"github.com/go-mcpauth/sdk/internal/tokencache"
 	"github.com/go-mcpauth/sdk/prm"
 	"github.com/go-mcpauth/sdk/scopes"
 )
 
-// Config configures a [Middleware]. Resource and at least one issuer are required; every other zero
-// value is the safe one.
+// Config configures a [Middleware]. Resource and at least one issuer or authenticator are required; every
+// other zero value is the safe one.
 type Config struct {
 	// Resource is the URL under which clients reach the MCP endpoint, such as
 	// "https://mcp.example.com/mcp" (RFC 9728, Section 1.2). Tokens must name it as their audience, and
@@ -35,8 +36,13 @@ type Config struct {
 	Resource string
 
 	// Issuers are the authorization servers whose tokens are accepted. The first one is named first in
-	// the metadata; many clients use no other. Required.
+	// the metadata; many clients use no other. Required, unless there are Authenticators; without any there
+	// is no metadata document either, since it would have nothing to say.
 	Issuers []Issuer
+
+	// Authenticators accept other credentials, such as API keys: see [NewAPIKeys] and [NewAuthenticator].
+	// They are asked first, in their order. Nil: none.
+	Authenticators []Authenticator
 
 	// BaseScopes are needed by every request. The first 401 and scopes_supported name them, so that a
 	// client's first login asks for them. Nil: a valid token is enough to connect.
@@ -205,19 +211,25 @@ type Middleware struct {
 	now          func() time.Time
 	log          *slog.Logger
 
-	schemes      schemes // accepted
-	algs         string  // of proofs, as challenges list them; empty without DPoP
-	proofs       *dpop.Verifier
-	nonces       *nonce.Source // nil: not asked for
-	replay       ReplayStore
-	replayShared bool // it is not ours
-	mutualTLS    MutualTLS
-	cache        *tokencache.Cache[*accessToken] // nil: nothing is remembered
+	schemes    schemes // accepted
+	algs       string  // of proofs, as challenges list them; empty without DPoP
+	proofs     *dpop.Verifier
+	nonces     *nonce.Source // nil: not asked for
+	replay     ReplayStore   // nil: proofsSeen
+	proofsSeen *replay.Store
+	mutualTLS  MutualTLS
+	cache      *tokencache.Cache[*accessToken] // nil: nothing is remembered
+
+	authenticators  []*authentication
+	otherChallenges []string            // theirs
+	countable       []string            // fields of which a request may have one, once
+	stripped        map[string]struct{} // fields that the handler must not see, besides the usual ones
 
 	origins  *cors.Policy
 	metadata http.Handler
 	issuers  []*issuer
-	tokens   *jwt.Verifier
+	tokens   *jwt.Verifier   // nil without issuers
+	names    *scopes.Mapping // what clients are told to ask for, where no issuer is known
 	rules    table
 
 	plain     []string // the WWW-Authenticate lines of a 401 without credentials
@@ -297,9 +309,6 @@ func New(cfg Config) (*Middleware, error) {
 	}
 	m.metadataURL, _ = prm.WellKnownURL(cfg.Resource)
 	m.path, _ = resourcePath(cfg.Resource)
-	if m.origins, err = cors.New(cors.Config{Resource: cfg.Resource, Origins: cfg.Origins}); err != nil {
-		errs.add("Origins", "%w", err)
-	}
 	for _, w := range warnings {
 		m.warnings = append(m.warnings, "Resource: "+w)
 	}
@@ -309,9 +318,21 @@ func New(cfg Config) (*Middleware, error) {
 	if len(m.base) == 0 && (cfg.Metadata == nil || len(cfg.Metadata.ScopesSupported) == 0) {
 		m.warnings = append(m.warnings, "BaseScopes: it is empty, so clients ask for no scope, or for every one, at their first login")
 	}
-	m.addIssuers(cfg, &errs)
-	m.addDPoP(cfg, &errs)
-	m.addMutualTLS(cfg, &errs)
+	m.stripped = make(map[string]struct{})
+	if len(cfg.Issuers) > 0 {
+		m.addIssuers(cfg, &errs)
+		m.addDPoP(cfg, &errs)
+		m.addMutualTLS(cfg, &errs)
+	} else {
+		m.withoutIssuers(cfg, &errs)
+	}
+	headers := m.addAuthenticators(cfg, &errs)
+	if m.origins, err = cors.New(cors.Config{Resource: cfg.Resource, Origins: cfg.Origins, Headers: headers}); err != nil {
+		errs.add("Origins", "%w", err)
+	}
+	if m.schemes == 0 && len(m.otherChallenges) == 0 && len(cfg.Authenticators) > 0 {
+		errs.add("Authenticators", "without Issuers, one of them needs a Challenge: a 401 must say how to get in (RFC 9110, Section 15.5.2)")
+	}
 	if cfg.CachedTokens >= 0 {
 		m.cache = tokencache.New[*accessToken](tokencache.Config{MaxEntries: cfg.CachedTokens, Now: m.now})
 	}
@@ -322,7 +343,7 @@ func New(cfg Config) (*Middleware, error) {
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("mcpauth: %w", errors.Join(errs...))
 	}
-	m.plain = m.challenges(m.schemes, m.schemes, "", "", m.base, m.issuers[0].mapping)
+	m.plain = m.challenges(m.schemes, m.schemes, "", "", m.base, m.names)
 	m.anonymous = &refusal{m.unauthorized(), explainCredentials(authheader.ErrNone)}
 	return m, nil
 }
@@ -335,10 +356,6 @@ func (list *mistakes) add(field, format string, args ...any) {
 }
 
 func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
-	if len(cfg.Issuers) == 0 {
-		errs.add("Issuers", "name at least one authorization server, or nobody could ever get in")
-		return
-	}
 	client := fetch.New(fetch.Config{HTTPClient: cfg.HTTPClient})
 	verified := make([]jwt.Issuer, 0, len(cfg.Issuers))
 	for i, in := range cfg.Issuers {
@@ -409,10 +426,22 @@ func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 	m.tokens = tokens
 }
 
+// withoutIssuers is for servers that accept no access tokens.
+func (m *Middleware) withoutIssuers(cfg Config, errs *mistakes) {
+	if len(cfg.Authenticators) == 0 {
+		errs.add("Issuers", "name at least one authorization server, or nobody could ever get in")
+	}
+	m.names, _ = scopes.Mapper{}.Compile()
+	m.metadataURL = ""
+}
+
 // checkMetadata checks what Config.Metadata holds by itself.
 func checkMetadata(cfg Config, errs *mistakes) {
 	if cfg.Metadata == nil {
 		return
+	}
+	if len(cfg.Issuers) == 0 {
+		errs.add("Metadata", "leave it out: without Issuers there is no metadata document")
 	}
 	doc := *cfg.Metadata
 	for _, managed := range []struct {
@@ -440,6 +469,12 @@ func checkMetadata(cfg Config, errs *mistakes) {
 
 // publish makes the metadata document and its handler.
 func (m *Middleware) publish(cfg Config, errs *mistakes) {
+	if len(cfg.Issuers) == 0 {
+		m.metadata = http.NotFoundHandler()
+		m.published.Store(true)
+		return
+	}
+	m.names = m.issuers[0].mapping
 	doc := &prm.Metadata{}
 	if cfg.Metadata != nil {
 		*doc = *cfg.Metadata
@@ -463,14 +498,14 @@ func (m *Middleware) publish(cfg Config, errs *mistakes) {
 			doc.AuthorizationServers = append(doc.AuthorizationServers, server)
 		}
 	}
-	doc.ScopesSupported = dedupe(append(m.issuers[0].mapping.Challenge(m.base), doc.ScopesSupported...))
+	doc.ScopesSupported = dedupe(append(m.names.Challenge(m.base), doc.ScopesSupported...))
 	handler, err := prm.NewHandler(prm.Config{Resources: []*prm.Metadata{doc}, RootMetadata: cfg.RootMetadata})
 	if err != nil {
 		errs.add("Metadata", "%w", err)
 		return
 	}
 	m.metadata = handler
-	m.prefixed = strings.Join(m.issuers[0].mapping.Challenge(m.base), " ")
+	m.prefixed = strings.Join(m.names.Challenge(m.base), " ")
 }
 
 // Ready fetches metadata and keys of every issuer, where there are none yet, and returns what went

@@ -81,6 +81,9 @@ func (m *Middleware) weigh(p *Principal, op Operation) (scopes.Rule, Reason) {
 	case rule.Met(p.grant):
 		return rule, ReasonAllowed
 	case rule.Obtainable(p.grant):
+		if p.fixed {
+			return rule, ReasonFixedGrant
+		}
 		return rule, ReasonInsufficientScope
 	}
 	return rule, ReasonRole

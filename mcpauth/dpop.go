@@ -49,8 +49,8 @@ type DPoP struct {
 	Replay ReplayStore
 
 	// MaxProofs bounds the memory of used proofs, at about 24 bytes each. When it is full, requests with a
-	// proof are answered 503 rather than let a proof be used twice; while it is more than half full,
-	// a key that has used a sixteenth of it is. It goes with a nil Replay only. Zero: 4,194,304.
+	// proof are answered 503 rather than let a proof be used twice; while it is more than half full, so are
+	// those of a user who fills a sixteenth of it. It goes with a nil Replay only. Zero: 4,194,304.
 	MaxProofs int
 }
 
@@ -106,17 +106,6 @@ const (
 	maxProofs     = 1 << 28
 )
 
-// memoryReplay is the ReplayStore of one process.
-type memoryReplay struct{ store *replay.Store }
-
-func (s memoryReplay) Add(_ context.Context, p ProofID, until time.Time) (bool, error) {
-	err := s.store.Add(p.Thumbprint, p.JTI, until)
-	if errors.Is(err, replay.ErrSeen) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 // addDPoP reads Config.DPoP.
 func (m *Middleware) addDPoP(cfg Config, errs *mistakes) {
 	in := cfg.DPoP
@@ -145,11 +134,11 @@ func (m *Middleware) addDPoP(cfg Config, errs *mistakes) {
 	}
 	switch {
 	case in.Replay == nil:
-		m.replay = memoryReplay{replay.New(replay.Config{Capacity: in.MaxProofs, Now: m.now})}
+		m.proofsSeen = replay.New(replay.Config{Capacity: in.MaxProofs, Now: m.now})
 	case in.MaxProofs != 0:
 		errs.add("DPoP.MaxProofs", "bounds the memory of this process; leave it out beside Replay")
 	default:
-		m.replay, m.replayShared = in.Replay, true
+		m.replay = in.Replay
 	}
 	var nonces *nonce.Source
 	switch {
@@ -242,8 +231,26 @@ func (m *Middleware) badProof(out http.Header, e *dpop.Error) *refusal {
 	m.handOutNonce(out)
 	return &refusal{answer{
 		status: http.StatusUnauthorized, code: e.Code, metadata: m.metadataURL,
-		challenges: m.challenges(show, dpopScheme, e.Code, e.Description(), nil, m.issuers[0].mapping),
+		challenges: m.challenges(show, dpopScheme, e.Code, e.Description(), nil, m.names),
 	}, why}
+}
+
+// record asks the store in use. Ours keeps one user from filling it; keys would not tell users apart, since
+// anyone can make as many as he likes.
+func (m *Middleware) record(ctx context.Context, t *accessToken, id ProofID, until time.Time) (added bool, err error) {
+	if m.replay == nil {
+		var both [2 * sha256.Size]byte
+		copy(both[:], id.Thumbprint[:])
+		copy(both[sha256.Size:], id.JTI[:])
+		err := m.proofsSeen.Add(t.owner, sha256.Sum256(both[:]), until)
+		if errors.Is(err, replay.ErrSeen) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
+	defer cancel()
+	return m.replay.Add(ctx, id, until)
 }
 
 // handOutNonce tells the client what to put into its next proof.
@@ -254,13 +261,8 @@ func (m *Middleware) handOutNonce(out http.Header) {
 }
 
 // firstUse records a proof, and refuses where it has been recorded before or nobody can tell.
-func (m *Middleware) firstUse(ctx context.Context, proof dpop.Proof) *refusal {
-	if m.replayShared {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, replayTimeout)
-		defer cancel()
-	}
-	added, err := m.replay.Add(ctx, ProofID{Thumbprint: proof.Key.Sum(), JTI: proof.ID}, proof.Until)
+func (m *Middleware) firstUse(ctx context.Context, t *accessToken, proof dpop.Proof) *refusal {
+	added, err := m.record(ctx, t, ProofID{Thumbprint: proof.Key.Sum(), JTI: proof.ID}, proof.Until)
 	switch {
 	case err != nil:
 		return &refusal{unavailable(0), explanation{reason: ReasonReplayStore, expected: "an answer from the replay store", got: "an error", err: err,
@@ -268,7 +270,7 @@ func (m *Middleware) firstUse(ctx context.Context, proof dpop.Proof) *refusal {
 	case !added:
 		return &refusal{answer{
 			status: http.StatusUnauthorized, code: codeInvalidProof, metadata: m.metadataURL,
-			challenges: m.challenges(m.schemes, dpopScheme, codeInvalidProof, "The proof was used before", nil, m.issuers[0].mapping),
+			challenges: m.challenges(m.schemes, dpopScheme, codeInvalidProof, "The proof was used before", nil, m.names),
 		}, explanation{reason: ReasonProofReplayed, expected: "a new proof", got: "one that was used before",
 			cure: "the client must make a new proof, with a new jti, for each request and each retry; if it does, somebody repeats its requests"}}
 	}

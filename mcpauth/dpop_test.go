@@ -548,7 +548,7 @@ func TestDPOP15_AStoreThatCannotTellRefuses(t *testing.T) {
 		send := func() int {
 			k := keys[0]
 			keys = append(keys[1:], k)
-			token := k.bound(t, is, claims{"scope": "mcp:read", "exp": epoch.Add(time.Hour).Unix(), "jti": k.Thumbprint()})
+			token := k.bound(t, is, claims{"scope": "mcp:read", "exp": epoch.Add(time.Hour).Unix(), "jti": k.Thumbprint(), "sub": k.Thumbprint()})
 			return serve(h, k.signed(post(rpc("ping", nil), ""), token, claim("iat", clock.Now().Unix()))).Code
 		}
 		for range 1200 {
@@ -559,6 +559,23 @@ func TestDPOP15_AStoreThatCannotTellRefuses(t *testing.T) {
 		require.Equal(t, 1200-codes[200], codes[503], "%v", codes)
 		clock.advance(10 * time.Minute)
 		require.Equal(t, 200, send(), "what has expired makes room")
+	})
+	t.Run("one user with many keys leaves room to others", func(t *testing.T) {
+		h, is, _, _, _ := boundServer(t, func(cfg *mcpauth.Config) { cfg.DPoP.MaxProofs = 1 << 10 })
+		codes := map[int]int{}
+		var keys []holder
+		for range 24 {
+			keys = append(keys, newHolder(t, "EdDSA"))
+		}
+		send := func(k holder, user string) int {
+			token := k.bound(t, is, claims{"scope": "mcp:read", "jti": k.Thumbprint(), "sub": user, "client_id": k.Thumbprint()})
+			return serve(h, k.signed(post(rpc("ping", nil), ""), token)).Code
+		}
+		for i := range 1200 {
+			codes[send(keys[i%len(keys)], "greedy")]++
+		}
+		require.InDelta(t, 1<<9, codes[200], 1<<7)
+		require.Equal(t, 200, send(newHolder(t, "EdDSA"), "modest"))
 	})
 }
 

@@ -28,6 +28,16 @@ type refusal struct {
 func (m *Middleware) identify(out http.Header, r *http.Request) (*Principal, *refusal) {
 	creds, err := authheader.Parse(r.Header)
 	used := schemeOf(creds)
+	if len(m.authenticators) > 0 {
+		if err != authheader.ErrMultiple && m.severalCredentials(r) {
+			err = authheader.ErrMultiple
+		}
+		if err == nil || err == authheader.ErrNone {
+			if p, refused := m.askAuthenticators(r, used); p != nil || refused != nil {
+				return p, refused
+			}
+		}
+	}
 	inQuery := r.URL.RawQuery != "" && authheader.QueryToken(r.URL.RawQuery)
 	switch {
 	case err == authheader.ErrNone && inQuery:
@@ -42,8 +52,8 @@ func (m *Middleware) identify(out http.Header, r *http.Request) (*Principal, *re
 	case inQuery:
 		return nil, &refusal{m.invalidRequest("The request holds more than one credential"),
 			explanation{reason: ReasonMultipleCredentials, expected: "one credential", got: "one in the header and one in the query"}}
-	case used == 0 || used == dpopScheme && m.schemes&dpopScheme == 0:
-		return nil, &refusal{m.unauthorized(), explanation{reason: ReasonUnsupportedScheme, expected: m.schemes.String(), got: schemeName(creds.Scheme)}}
+	case used == 0 || used == dpopScheme && m.schemes&dpopScheme == 0 || m.schemes == 0:
+		return nil, &refusal{m.unauthorized(), explanation{reason: ReasonUnsupportedScheme, expected: m.acceptedSchemes(), got: schemeName(creds.Scheme)}}
 	case m.schemes&used == 0:
 		// DPOP-12. No look at the token: its owner has to get another one, or to send it in another way.
 		return nil, &refusal{m.invalidToken(used, "An access token that is bound to a key is required, with its proof"), explanation{
@@ -61,6 +71,7 @@ type accessToken struct {
 	key       *jwks.Key // that verified the signature
 	notBefore time.Time
 	binding   binding
+	owner     [sha256.Size]byte        // whose memory it takes: the user, who may be many clients where clients register themselves
 	proofKey  atomic.Pointer[dpop.Key] // of the last accepted proof: the next one is probably made with it
 }
 
@@ -74,22 +85,31 @@ func (m *Middleware) identifyToken(out http.Header, r *http.Request, used scheme
 	if refused != nil {
 		return nil, refused
 	}
-	if m.revoked != nil {
-		gone, err := m.revoked(r.Context(), t.principal)
-		if err != nil {
-			return nil, &refusal{unavailable(0), explanation{reason: ReasonUnavailable, expected: "an answer from Config.Revoked", got: "an error", err: err}}
-		}
-		if gone {
-			return nil, &refusal{m.invalidToken(used, "The access token was revoked"), explanation{reason: ReasonRevoked, expected: "a token that is not revoked", got: "a revoked one"}}
-		}
+	if refused := m.askRevoked(r.Context(), used, t.principal); refused != nil {
+		return nil, refused
 	}
 	if used == dpopScheme {
 		// Last of all, so that what is refused for another reason fills no store (DPOP-14).
-		if refused := m.firstUse(r.Context(), proof); refused != nil {
+		if refused := m.firstUse(r.Context(), t, proof); refused != nil {
 			return nil, refused
 		}
 	}
 	return t.principal, nil
+}
+
+// askRevoked refuses a caller whose credentials were taken back.
+func (m *Middleware) askRevoked(ctx context.Context, used schemes, p *Principal) *refusal {
+	if m.revoked == nil {
+		return nil
+	}
+	gone, err := m.revoked(ctx, p)
+	switch {
+	case err != nil:
+		return &refusal{unavailable(0), explanation{reason: ReasonUnavailable, expected: "an answer from Config.Revoked", got: "an error", err: err}}
+	case gone:
+		return &refusal{m.rejected(used, "The access token was revoked"), explanation{reason: ReasonRevoked, expected: "a token that is not revoked", got: "a revoked one"}}
+	}
+	return nil
 }
 
 // hashOf is the SHA-256 of a token: its name in the cache, and what a proof says of it.
@@ -98,8 +118,29 @@ func hashOf(token string) [sha256.Size]byte {
 	return sha256.Sum256(append(room[:0], token...))
 }
 
-// accessToken verifies a token, or remembers that it has been verified.
+// accessToken is verify, with the answer to what is refused.
 func (m *Middleware) accessToken(ctx context.Context, used schemes, token string, hash [sha256.Size]byte) (*accessToken, *refusal) {
+	t, err := m.verify(ctx, token, hash)
+	if err == nil {
+		return t, nil
+	}
+	var refused *jwt.Error
+	if !errors.As(err, &refused) {
+		return nil, &refusal{m.invalidToken(used, "The access token is not accepted"), explanation{reason: ReasonTokenMalformed, err: err}}
+	}
+	why := explanation{reason: Reason(refused.Reason), expected: refused.Expected, got: refused.Got, cure: refused.Cure, err: refused.Err}
+	if refused.Unavailable {
+		return nil, &refusal{unavailable(refused.RetryAfter), why}
+	}
+	description := refused.Description()
+	if why.reason == ReasonBoundToken {
+		description = "The access token is bound to a key that cannot be checked here"
+	}
+	return nil, &refusal{m.invalidToken(used, description), why}
+}
+
+// verify verifies a token, or remembers that it has been verified. An error is a *jwt.Error.
+func (m *Middleware) verify(ctx context.Context, token string, hash [sha256.Size]byte) (*accessToken, error) {
 	if t, ok := m.cache.Get(hash); ok {
 		if t.current(m.now()) {
 			return t, nil
@@ -108,19 +149,11 @@ func (m *Middleware) accessToken(ctx context.Context, used schemes, token string
 	}
 	verified, err := m.tokens.Verify(ctx, token)
 	if err != nil {
-		var refused *jwt.Error
-		if !errors.As(err, &refused) {
-			return nil, &refusal{m.invalidToken(used, "The access token is not accepted"), explanation{reason: ReasonTokenMalformed, err: err}}
-		}
-		why := explanation{reason: Reason(refused.Reason), expected: refused.Expected, got: refused.Got, cure: refused.Cure, err: refused.Err}
-		if refused.Unavailable {
-			return nil, &refusal{unavailable(refused.RetryAfter), why}
-		}
-		return nil, &refusal{m.invalidToken(used, refused.Description()), why}
+		return nil, err
 	}
-	bound, why := m.bindingOf(verified)
-	if why.reason != "" {
-		return nil, &refusal{m.invalidToken(used, "The access token is bound to a key that cannot be checked here"), why}
+	bound, err := m.bindingOf(verified)
+	if err != nil {
+		return nil, err
 	}
 	in := m.issuers[verified.Issuer]
 	user := verified.Subject
@@ -134,9 +167,11 @@ func (m *Middleware) accessToken(ctx context.Context, used schemes, token string
 	if bound.key != "" {
 		p.scheme = "DPoP" // whoever sends it under the other one is refused
 	}
-	t := &accessToken{principal: p, issuer: in, key: verified.Key, notBefore: verified.NotBefore, binding: bound}
-	// The room is shared among users, since one user may be many clients where clients register themselves.
-	m.cache.Add(hash, tokencache.Item{Owner: p.sessionOwner(true), Size: t.size(token), Expiry: verified.Expiry.Add(in.leeway)}, t)
+	owner := p.sessionOwner(true)
+	t := &accessToken{
+		principal: p, issuer: in, key: verified.Key, notBefore: verified.NotBefore, binding: bound, owner: sha256.Sum256([]byte(owner)),
+	}
+	m.cache.Add(hash, tokencache.Item{Owner: owner, Size: t.size(token), Expiry: verified.Expiry.Add(in.leeway)}, t)
 	return t, nil
 }
 

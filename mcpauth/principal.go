@@ -27,6 +27,9 @@ type Principal struct {
 	issuer, subject, clientID, id string
 
 	hasSubject bool // the token has a sub; else subject is the client
+	fixed      bool // no step-up can add to the grant
+
+	token *accessToken // where it comes from; of a transport without HTTP only, which is long
 
 	scheme                        string
 	expiry                        time.Time

@@ -175,11 +175,11 @@ func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string
 		}, summary{})
 		return nil, nil, forbidden
 	}
-	if local && m.leftOf(caller.principal) <= 0 {
-		m.logRefusal(ctx, caller.principal, Operation{Method: method}, http.StatusForbidden, &explanation{
-			reason: ReasonTokenExpired, expected: "a caller whose credentials have not ended", got: "one whose Expiry has passed",
-		}, summary{})
-		return nil, nil, forbidden
+	if local {
+		if why := m.stdioEnded(ctx, caller.principal); why.reason != "" {
+			m.logRefusal(ctx, caller.principal, Operation{Method: method}, http.StatusForbidden, &why, summary{})
+			return nil, nil, forbidden
+		}
 	}
 	g.first.Do(func() { g.verifyOnce(ctx, next, req) })
 

@@ -19,6 +19,7 @@ const (
 	ReasonAllowed           Reason = "allowed"
 	ReasonInsufficientScope Reason = "insufficient_scope" // 403 with a challenge: more scopes would help
 	ReasonRole              Reason = "role_missing"       // bare 403: no scope would help
+	ReasonFixedGrant        Reason = "grant_fixed"        // bare 403: a scope is missing, and these credentials cannot get it
 	ReasonNoRule            Reason = "no_rule"            // answered as unknown: nothing was declared for it
 	ReasonUnsafeURI         Reason = "unsafe_uri"         // answered as unknown: a resource URI with dot segments
 	ReasonPolicy            Reason = "policy_refused"
@@ -40,7 +41,8 @@ const (
 	ReasonMultipleCredentials  Reason = "credentials_multiple"
 	ReasonMalformedCredentials Reason = "credentials_malformed"
 	ReasonQueryToken           Reason = "token_in_query"
-	ReasonBoundToken           Reason = "token_bound" // the token has a cnf claim that cannot be satisfied here
+	ReasonCredentials          Reason = "credentials_refused" // by an Authenticator
+	ReasonBoundToken           Reason = "token_bound"         // the token has a cnf claim that cannot be satisfied here
 
 	ReasonTokenTooLong        Reason = jwt.ReasonTooLong
 	ReasonTokenOpaque         Reason = jwt.ReasonNotJWT

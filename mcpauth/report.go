@@ -124,6 +124,10 @@ func (m *Middleware) explain(p *Principal, op Operation, v verdict, e *Error) ex
 		why.expected = "the rule " + v.rule.String()
 		why.got = "roles " + listed(p.Grant().Roles()) + ", scopes " + listed(p.Grant().Scopes())
 		why.cure = "give the user the role at the authorization server, or read roles from the right claim with Issuer.Grants.RoleClaims; no scope helps"
+	case ReasonFixedGrant:
+		why.expected = "the rule " + v.rule.String()
+		why.got = "scopes " + listed(p.Grant().Scopes())
+		why.cure = "grant the scopes to these credentials where they are kept; the client cannot ask for more, as it could with a login"
 	case ReasonNoRule:
 		why.expected, why.got = "a declared rule", "none"
 		why.cure = "if the server has it, declare one with " + requireFunc(op) + ", or set Config.Unlisted; if not, the client is wrong"

@@ -134,6 +134,18 @@ func (p *Policy) Origin(r *http.Request) bool {
 	return false
 }
 
+// Listed reports whether r has an Origin that is allowed by name: the resource's own, or one of
+// Config.Origins, but not by "*", as "null" or for being on loopback. It is for credentials that browsers add
+// by themselves.
+func (p *Policy) Listed(r *http.Request) bool {
+	lines := r.Header["Origin"]
+	if len(lines) != 1 || lines[0] == "null" {
+		return false
+	}
+	_, ok := p.origins[lines[0]]
+	return ok
+}
+
 func (p *Policy) allows(origin string) bool {
 	if origin == "" {
 		return false

@@ -1,0 +1,148 @@
+package mcpauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+)
+
+// Stdio says who is calling over standard input and output, or any other transport without HTTP. Exactly
+// one member is set. There is no login on such a transport: credentials come from the environment (MCP,
+// Authorization, Protocol Requirements).
+type Stdio struct {
+	// TokenVariable names the environment variable that holds an access token of one of Config.Issuers. It
+	// is verified like one that comes by HTTP, audience included. A token that is bound to a key is refused,
+	// since nobody can prove here to hold the key.
+	TokenVariable string
+
+	// KeyVariable names the environment variable that holds an API key, or whatever one of
+	// Config.Authenticators expects in the first of its headers.
+	KeyVariable string
+
+	// Local is a caller who needs no credentials: whoever can start the program may use it as this one.
+	Local *Identity
+}
+
+// StdioContext returns a context with the caller for the server's transport:
+//
+//	ctx, err := auth.StdioContext(ctx, mcpauth.Stdio{TokenVariable: "FILES_TOKEN"})
+//	...
+//	err = server.Run(ctx, &mcp.StdioTransport{})
+//
+// The server must have been given to [Middleware.Protect]. Rules, Policy, lists and audit are those of HTTP;
+// Config.Revoked is asked, and the expiry of the credentials looked at, with every request. What the
+// credentials do not grant is refused and not listed, as there is no step-up.
+//
+// The variable is removed from the environment, so that neither tools nor programs that they start find
+// the credentials there. An error says what is wrong with them, and never shows them.
+func (m *Middleware) StdioContext(ctx context.Context, in Stdio) (context.Context, error) {
+	p, err := m.stdioCaller(ctx, in)
+	if err != nil {
+		return nil, fmt.Errorf("mcpauth: StdioContext: %w", err)
+	}
+	return NewContext(ctx, p), nil
+}
+
+func (m *Middleware) stdioCaller(ctx context.Context, in Stdio) (*Principal, error) {
+	set := 0
+	for _, is := range []bool{in.TokenVariable != "", in.KeyVariable != "", in.Local != nil} {
+		if is {
+			set++
+		}
+	}
+	if set != 1 {
+		return nil, errors.New("set exactly one of TokenVariable, KeyVariable and Local")
+	}
+	if in.Local != nil {
+		p := NewPrincipal(*in.Local)
+		if p == nil {
+			return nil, errors.New("Local: needs an Issuer, such as urn:local, and a Subject or a ClientID")
+		}
+		p.fixed = true
+		return p, nil
+	}
+	variable := in.TokenVariable + in.KeyVariable
+	value := os.Getenv(variable)
+	if err := os.Unsetenv(variable); err != nil {
+		return nil, fmt.Errorf("%s: %w", variable, err)
+	}
+	if value == "" {
+		return nil, fmt.Errorf("the environment variable %s is empty; put the credentials there", variable)
+	}
+	identify := m.stdioToken
+	if in.KeyVariable != "" {
+		identify = m.stdioKey
+	}
+	p, err := identify(ctx, value)
+	if err != nil {
+		return nil, fmt.Errorf("the credentials in %s are refused: %w", variable, err)
+	}
+	return p, nil
+}
+
+func (m *Middleware) stdioToken(ctx context.Context, token string) (*Principal, error) {
+	if m.tokens == nil {
+		return nil, errors.New("there are no Config.Issuers; use KeyVariable")
+	}
+	t, err := m.verify(ctx, token, hashOf(token))
+	if err != nil {
+		return nil, err
+	}
+	if t.binding != (binding{}) {
+		return nil, errors.New("the token is bound to a key or a certificate, which cannot be shown here; get a plain one")
+	}
+	p := *t.principal
+	p.fixed, p.token = true, t
+	return &p, nil
+}
+
+func (m *Middleware) stdioKey(ctx context.Context, value string) (*Principal, error) {
+	for _, a := range m.authenticators {
+		name := a.headers[0]
+		if name == headerCookie {
+			continue
+		}
+		field := value
+		if name == headerAuthorization {
+			field = "Bearer " + value
+		}
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, m.resource, nil)
+		if err != nil {
+			return nil, err
+		}
+		r.Header[name] = []string{field}
+		p, err := a.Authenticate(r)
+		switch {
+		case errors.Is(err, ErrNoCredentials):
+			continue
+		case err != nil:
+			return nil, err
+		case p.ID() == "":
+			return nil, errors.New("the Authenticator returned neither a caller nor an error")
+		case m.leftOf(p) <= 0:
+			return nil, errors.New("they expired")
+		}
+		out := *p
+		out.fixed = true
+		return &out, nil
+	}
+	return nil, errors.New("no Authenticator knows their form")
+}
+
+// stdioEnded says why a caller of a transport without HTTP is not accepted any more, if so.
+func (m *Middleware) stdioEnded(ctx context.Context, p *Principal) explanation {
+	switch {
+	case m.leftOf(p) <= 0:
+		return explanation{reason: ReasonTokenExpired, expected: "a caller whose credentials have not ended", got: "one whose Expiry has passed",
+			cure: "start the program anew, with fresh credentials"}
+	case p.token != nil && !p.token.current(m.now()):
+		return explanation{reason: ReasonUnknownKey, expected: "a token signed by a key that the issuer still publishes", got: "another",
+			cure: "start the program anew, with a fresh token"}
+	}
+	if refused := m.askRevoked(ctx, 0, p); refused != nil {
+		return refused.why
+	}
+	return explanation{}
+}

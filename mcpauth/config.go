@@ -44,6 +44,11 @@ type Config struct {
 	// They are asked first, in their order. Nil: none.
 	Authenticators []Authenticator
 
+	// StdioOnly is for servers that are reached over standard input and output alone: see
+	// [Middleware.StdioContext]. Resource is required only with Issuers then, as the audience of tokens, and
+	// neither Issuers nor Authenticators are. Wrap and Mount panic.
+	StdioOnly bool
+
 	// BaseScopes are needed by every request. The first 401 and scopes_supported name them, so that a
 	// client's first login asks for them. Nil: a valid token is enough to connect.
 	BaseScopes []string
@@ -201,6 +206,7 @@ type Middleware struct {
 	maxBody      int64
 	keepStreams  bool
 	perUser      bool // sessions
+	stdioOnly    bool
 	conceal      bool
 	guests       []string
 	listing      Listing
@@ -302,6 +308,12 @@ func New(cfg Config) (*Middleware, error) {
 	m.base = dedupe(m.base)
 	m.rules.base, m.rules.unlisted = m.base, cfg.Unlisted
 
+	if m.stdioOnly = cfg.StdioOnly; cfg.StdioOnly && cfg.Resource == "" {
+		cfg.Resource = "http://localhost/stdio" // nobody hears of it
+		if len(cfg.Issuers) > 0 {
+			errs.add("Resource", "is empty; tokens must name it as their audience")
+		}
+	}
 	warnings, err := prm.ValidateResource(cfg.Resource)
 	if err != nil {
 		errs.add("Resource", "%w", err)
@@ -330,7 +342,7 @@ func New(cfg Config) (*Middleware, error) {
 	if m.origins, err = cors.New(cors.Config{Resource: cfg.Resource, Origins: cfg.Origins, Headers: headers}); err != nil {
 		errs.add("Origins", "%w", err)
 	}
-	if m.schemes == 0 && len(m.otherChallenges) == 0 && len(cfg.Authenticators) > 0 {
+	if m.schemes == 0 && len(m.otherChallenges) == 0 && len(cfg.Authenticators) > 0 && !cfg.StdioOnly {
 		errs.add("Authenticators", "without Issuers, one of them needs a Challenge: a 401 must say how to get in (RFC 9110, Section 15.5.2)")
 	}
 	if cfg.CachedTokens >= 0 {
@@ -428,7 +440,7 @@ func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 
 // withoutIssuers is for servers that accept no access tokens.
 func (m *Middleware) withoutIssuers(cfg Config, errs *mistakes) {
-	if len(cfg.Authenticators) == 0 {
+	if len(cfg.Authenticators) == 0 && !cfg.StdioOnly {
 		errs.add("Issuers", "name at least one authorization server, or nobody could ever get in")
 	}
 	m.names, _ = scopes.Mapper{}.Compile()

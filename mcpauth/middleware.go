@@ -47,6 +47,9 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 	if next == nil {
 		panic("mcpauth: Wrap: the handler is nil")
 	}
+	if m.stdioOnly {
+		panic("mcpauth: Wrap: Config.StdioOnly is set; remove it to serve HTTP")
+	}
 	if h, ok := next.(*protected); ok && h.m == m {
 		return next
 	}

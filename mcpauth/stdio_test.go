@@ -210,3 +210,22 @@ func TestStdio_BadCredentials(t *testing.T) {
 		require.ErrorContains(t, err, "keys_unavailable")
 	})
 }
+
+func TestStdioOnly(t *testing.T) {
+	auth, err := mcpauth.New(mcpauth.Config{StdioOnly: true})
+	require.NoError(t, err)
+	require.Panics(t, func() { auth.Wrap(sdkHandler(newServer(auth), true)) })
+	ctx, err := auth.StdioContext(t.Context(), mcpauth.Stdio{Local: &mcpauth.Identity{Issuer: "urn:local", Subject: "me", Grant: scopes.NewGrant(nil, nil)}})
+	require.NoError(t, err)
+	l, err := connectLocal(t, ctx, newServer(auth))
+	require.NoError(t, err)
+	require.Equal(t, "whoami me", l.call("whoami"))
+	_, err = auth.StdioContext(t.Context(), mcpauth.Stdio{TokenVariable: variable})
+	require.Error(t, err)
+
+	is := newIssuer(t)
+	_, err = mcpauth.New(mcpauth.Config{StdioOnly: true, Issuers: []mcpauth.Issuer{{URL: is.URL}}})
+	require.ErrorContains(t, err, "Resource", "tokens need an audience")
+	_, err = mcpauth.New(mcpauth.Config{Issuers: []mcpauth.Issuer{{URL: is.URL}}})
+	require.ErrorContains(t, err, "Resource")
+}

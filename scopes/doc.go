@@ -34,7 +34,8 @@
 // # Claims
 //
 // Rights come from the claims that the Mapper names and from no others. A scope claim is split on the space and on nothing else;
-// a role claim is not split at all; an array with one element that is not a string grants nothing.
+// a role claim is not split at all; an array with one element that is not a string grants nothing. A claim that the token says
+// is elsewhere, as with too many groups, is unknown: it grants nothing, and [Grant.Unknown] names it.
 //
 // # Rules as text
 //

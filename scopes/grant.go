@@ -16,6 +16,9 @@ type grant struct {
 	scopes    names // presented ones, then implied ones
 	presented int
 	roles     names
+
+	unknown     []string
+	application bool
 }
 
 var nothing grant
@@ -81,3 +84,19 @@ func (g Grant) Roles() []string {
 	}
 	return slices.Clone(g.held.roles.list)
 }
+
+// Unknown returns a copy of the claims, as the [Mapper] names them, of which the token only says that they are elsewhere: there
+// were too many groups for it, say (OpenID Connect Core 1.0, Section 5.6.2; Mapper.Overage). What they hold is not known, which is
+// not the same as nothing: the caller may have any role that they could name. Rules are safe, since they only ask for what a
+// caller holds. Code of your own that acts on the lack of a role must refuse where this is not empty.
+func (g Grant) Unknown() []string {
+	if g.held == nil {
+		return nil
+	}
+	return slices.Clone(g.held.unknown)
+}
+
+// Application reports whether the token says that an application acts for itself, without a user: sub equals the client id, or
+// what Mapper.Applications and ApplicationsLackScopes say. False where it says nothing of the kind. It is a description and no
+// right: an authorization server that lets users choose their sub could issue a user's token that looks so (RFC 9068, Section 5).
+func (g Grant) Application() bool { return g.held != nil && g.held.application }

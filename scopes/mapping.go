@@ -1,6 +1,10 @@
 package scopes
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // Grant returns what the caller holds whose verified claims these are, as a strict JSON decoder makes them: map[string]any,
 // []any, string, a number, bool, nil. The same claims always give the same Grant. Claims that the [Mapper] does not name have no
@@ -10,14 +14,32 @@ func (m *Mapping) Grant(claims map[string]any) Grant {
 		return Grant{}
 	}
 	g := new(grant)
-	for _, p := range m.scopeClaims {
-		if value, ok := p.Get(claims); ok {
+	absent := elsewhere(claims)
+	for _, claim := range m.scopeClaims {
+		if value, ok := absent.read(g, claim, claims); ok {
 			m.readScopes(g, value)
 		}
 	}
-	for _, p := range m.roleClaims {
-		if value, ok := p.Get(claims); ok {
+	for _, claim := range m.roleClaims {
+		if value, ok := absent.read(g, claim, claims); ok {
 			readRoles(g, value)
+		}
+	}
+	for _, claim := range m.roleKeys {
+		if value, ok := absent.read(g, claim, claims); ok {
+			readKeys(g, value)
+		}
+	}
+	for _, s := range m.selections {
+		if value, ok := absent.read(g, s.object, claims); ok {
+			readRoles(g, s.choose(value, claims))
+		}
+	}
+	lacksScopes := m.lacksScopes(claims)
+	g.application = m.isApplication(g, claims, lacksScopes)
+	if lacksScopes && !g.application {
+		for _, scope := range m.defaultScopes {
+			g.scopes.add(scope)
 		}
 	}
 	g.roles.close(m.roleImplies)
@@ -72,6 +94,23 @@ func readRoles(g *grant, value any) {
 	}
 }
 
+// readKeys takes the member names of an object for roles. A value that denies (false, null) or holds nothing makes its name none.
+func readKeys(g *grant, value any) {
+	object, _ := value.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(object)) { // the same roles each time, though some may be too many
+		switch v := object[name].(type) {
+		case bool:
+			if v {
+				g.hold(name)
+			}
+		case map[string]any:
+			if len(v) > 0 {
+				g.hold(name)
+			}
+		}
+	}
+}
+
 // allStrings returns the elements of an array in which each is a string. One that is not makes the whole claim malformed
 // (RFC 7519, Section 4.1): it is not read in part.
 func allStrings(value any) []any {
@@ -99,4 +138,9 @@ func (m *Mapping) Challenge(scopes []string) []string {
 		named[i] = prefix + scope
 	}
 	return named
+}
+
+// ReadsRoles reports whether any claim is read for roles: without one, no token of the issuer can meet a rule that needs a role.
+func (m *Mapping) ReadsRoles() bool {
+	return m != nil && len(m.roleClaims)+len(m.roleKeys)+len(m.selections) > 0
 }

@@ -32,6 +32,10 @@ type Metadata struct {
 	Issuer                string // issuer, equal to the configured one
 	JWKSURI               string // jwks_uri; empty when absent
 	IntrospectionEndpoint string // introspection_endpoint; empty when absent
+	// IntrospectionMTLSEndpoint is introspection_endpoint of mtls_endpoint_aliases
+	// (RFC 8705, Section 5), for those who authenticate by certificate; empty when absent
+	// or not usable, since hardly anyone needs it.
+	IntrospectionMTLSEndpoint string
 	// IntrospectionAuthMethods is
 	// introspection_endpoint_auth_methods_supported; nil when absent.
 	IntrospectionAuthMethods []string
@@ -138,6 +142,8 @@ func Parse(data []byte, issuer string) (*Metadata, error) {
 			m.JWKSURI, err = endpoint(sc, issuer)
 		case "introspection_endpoint":
 			m.IntrospectionEndpoint, err = endpoint(sc, issuer)
+		case "mtls_endpoint_aliases":
+			m.IntrospectionMTLSEndpoint, err = alias(sc, issuer, "introspection_endpoint")
 		case "introspection_endpoint_auth_methods_supported":
 			m.IntrospectionAuthMethods, err = stringList(sc)
 		case "protected_resources":
@@ -171,14 +177,38 @@ func endpoint(sc *strictjson.Scanner, issuer string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return s, checkEndpoint(s, issuer)
+}
+
+func checkEndpoint(s, issuer string) error {
 	if err := fetch.CheckURL(s); err != nil {
-		return "", err
+		return err
 	}
 	// CheckURL allows two schemes, in any case.
 	if scheme, _, _ := strings.Cut(s, ":"); !strings.EqualFold(scheme, "https") && !fetch.Loopback(issuer) {
-		return "", errors.New("the scheme must be https, since the issuer is not on loopback")
+		return errors.New("the scheme must be https, since the issuer is not on loopback")
 	}
-	return s, nil
+	return nil
+}
+
+// alias reads the member called name of an object of endpoints. Anything else than a good URL in an object
+// counts as absent.
+func alias(sc *strictjson.Scanner, issuer, name string) (string, error) {
+	var found string
+	if sc.Kind() != strictjson.ObjectKind {
+		return "", sc.Skip()
+	}
+	err := sc.Object(func(member []byte) error {
+		if string(member) != name || sc.Kind() != strictjson.StringKind {
+			return nil
+		}
+		s, err := sc.String()
+		if err == nil && checkEndpoint(s, issuer) == nil {
+			found = s
+		}
+		return err
+	})
+	return found, err
 }
 
 func stringList(sc *strictjson.Scanner) ([]string, error) {

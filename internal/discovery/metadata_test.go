@@ -192,6 +192,21 @@ func TestParse(t *testing.T) {
 		ProtectedResources:       []string{"https://mcp.example.com/mcp"},
 	}, m)
 
+	for _, tt := range []struct{ aliases, want string }{
+		{`{"introspection_endpoint":"https://mtls.example.com/introspect"}`, "https://mtls.example.com/introspect"},
+		{`{"token_endpoint":"https://mtls.example.com/token"}`, ""},
+		{`{"introspection_endpoint":"/introspect"}`, ""},
+		{`{"introspection_endpoint":7}`, ""},
+		{`null`, ""},
+		{`["introspection_endpoint"]`, ""},
+	} {
+		m, err := discovery.Parse([]byte(`{"issuer":"`+issuer+`","mtls_endpoint_aliases":`+tt.aliases+`}`), issuer)
+		require.NoError(t, err, tt.aliases)
+		require.Equal(t, tt.want, m.IntrospectionMTLSEndpoint, tt.aliases)
+	}
+	_, err = discovery.Parse([]byte(`{"issuer":"`+issuer+`","mtls_endpoint_aliases":{"a":1,"a":2}}`), issuer)
+	require.ErrorIs(t, err, discovery.ErrMetadata, "duplicate")
+
 	m, err = discovery.Parse([]byte(`{"issuer":"`+issuer+`","protected_resources":[]}`), issuer)
 	require.NoError(t, err)
 	require.Empty(t, m.JWKSURI)

@@ -65,20 +65,20 @@ func (iss *issuer) acceptClaims(t *Token, now time.Time) *Error {
 	return nil
 }
 
-// acceptTimes checks exp (required: RFC 9068, Section 2.2), nbf and iat.
+// acceptTimes checks exp (required: RFC 9068, Section 2.2; see Issuer.ExpiryOptional), nbf and iat.
 func (iss *issuer) acceptTimes(t *Token, now time.Time) *Error {
 	expiry, ok, refusal := dateClaim(t.Claims, "exp")
 	if refusal != nil {
 		return refusal
 	}
-	if !ok {
+	if !ok && !(t.Introspected && iss.ExpiryOptional) {
 		return &Error{
 			Reason: ReasonNoExpiry, Expected: "an exp claim", Got: "none",
 			Cure: "have the authorization server give access tokens a lifetime",
 		}
 	}
 	// RFC 7519, Section 4.1.4: on or after exp the token is over.
-	if !now.Add(-iss.leeway).Before(expiry) {
+	if ok && !now.Add(-iss.leeway).Before(expiry) {
 		return &Error{
 			Reason: ReasonExpired, Expected: "exp after " + stamp(now) + " (leeway " + iss.leeway.String() + ")", Got: "exp " + stamp(expiry),
 			Cure: "the client must refresh its token; if tokens arrive expired, synchronize the clocks",
@@ -115,7 +115,7 @@ func acceptKind(t *Token) *Error {
 	if refusal != nil {
 		return refusal
 	}
-	use, _, refusal := stringClaim(t.Claims, "token_use") // Cognito: access, id
+	use, _, refusal := stringClaim(t.Claims, "token_use") // Cognito: access, id; Ory Hydra introspects as access_token, refresh_token
 	if refusal != nil {
 		return refusal
 	}
@@ -129,10 +129,10 @@ func acceptKind(t *Token) *Error {
 		return &Error{Reason: ReasonType, Expected: "an access token", Got: "a logout token: claim typ " + quote(kind), Cure: cure}
 	}
 	switch lowerASCII(use) {
-	case "", "access":
-	case "id":
+	case "", "access", "access_token":
+	case "id", "id_token":
 		return &Error{Reason: ReasonIDToken, Expected: "an access token", Got: "an ID token: token_use " + quote(use), Cure: cure}
-	case "refresh":
+	case "refresh", "refresh_token":
 		return &Error{Reason: ReasonRefreshToken, Expected: "an access token", Got: "a refresh token: token_use " + quote(use), Cure: cure}
 	default:
 		return &Error{Reason: ReasonType, Expected: "an access token", Got: "a token of another kind: token_use " + quote(use), Cure: cure}
@@ -217,18 +217,21 @@ func (iss *issuer) acceptAudience(t *Token) *Error {
 	if iss.AnyAudience {
 		return nil
 	}
+	if len(list) == 0 && iss.NoAudience {
+		return nil // acceptClaims looks at the client
+	}
 	if len(list) == 0 {
 		return &Error{
 			Reason: ReasonNoAudience, Expected: "aud with one of " + quoteList(iss.Audiences), Got: "no audience",
 			Cure: "have the authorization server put the resource identifier into aud. The client may have left the resource " +
 				"parameter out (some builds of Claude Code do). Keycloak: add an audience mapper; Cognito: bind the login to the " +
 				"resource; Clerk: register the server's URL. Where that is impossible set the issuer's " +
-				"DangerouslyAcceptAnyAudience, and list its ClientIDs",
+				"DangerouslyAcceptNoAudience, and list its ClientIDs",
 		}
 	}
 	matches := 0
 	for _, aud := range list {
-		if _, ok := iss.audiences[aud]; ok {
+		if _, ok := iss.audiences[aud]; ok || iss.ClientAudience && aud != "" && aud == t.ClientID {
 			matches++
 		}
 	}
@@ -268,6 +271,9 @@ func (iss *issuer) acceptStandIn(t *Token) *Error {
 	kind, _, _ := stringClaim(t.Claims, "typ")
 	use, _, _ := stringClaim(t.Claims, "token_use")
 	azp, _, _ := stringClaim(t.Claims, "azp")
+	if iss.ClientAudience && iss.names(t, t.ClientID) && !scope && !scp && kind == "" && use == "" {
+		return refuse("its audience is the client itself, and it has no scope")
+	}
 	if aud, ok := t.Claims["aud"].(string); ok && aud == azp && !scope && !scp && kind == "" && use == "" {
 		return refuse("its only audience is the client itself, and it has no scope")
 	}

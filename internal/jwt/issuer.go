@@ -31,7 +31,7 @@ type refresher interface {
 }
 
 // An Issuer is one authorization server whose tokens are accepted, and what they must look like.
-// URL, Keys and Audiences (or AnyAudience) are required.
+// URL, Keys (or Introspected) and Audiences (or AnyAudience) are required.
 type Issuer struct {
 	URL string // iss, compared byte for byte; need not be a URL
 	// Audiences must hold aud, or a member of it, byte for byte; https://h and https://h/ are the same. The
@@ -53,6 +53,13 @@ type Issuer struct {
 
 	Keys KeySource
 
+	// Introspected lets [Verifier.Accept] take what the issuer's introspection endpoint says of a token
+	// (RFC 7662). Keys may then be nil, and a JWT that names the issuer is refused.
+	Introspected bool
+	// ExpiryOptional accepts introspected claims without exp, which RFC 7662, Section 2.2 leaves to the
+	// authorization server. JWTs must have it all the same (RFC 9068, Section 2.2).
+	ExpiryOptional bool
+
 	// SoleAudience refuses a token that names any audience besides those listed (and so refuses
 	// Auth0's second audience, /userinfo).
 	SoleAudience bool
@@ -63,6 +70,15 @@ type Issuer struct {
 	// AnyAudience is dangerous: aud may be absent, empty or foreign, so a token issued for any other
 	// service of this issuer works here. ClientIDs should then say whose tokens are meant.
 	AnyAudience bool
+
+	// NoAudience is dangerous: a token whose aud is absent or empty is accepted, if it was issued to one of
+	// ClientIDs, which must then be listed. An audience that is there must still be ours.
+	NoAudience bool
+
+	// ClientAudience is dangerous: the client's own id counts as an audience, if the client is one of
+	// ClientIDs, which must then be listed. Since ID tokens have that audience, the token must show in
+	// another way that it is none: by typ at+jwt, a scope claim, or a claim that names its kind.
+	ClientAudience bool
 }
 
 // foreignTypes are typ values of other kinds of JWT. None may ever be taken for an access token
@@ -116,7 +132,7 @@ func compileIssuer(in Issuer, field string) (*issuer, error) {
 	if in.URL == "" {
 		refuse("URL", "is empty; write the issuer exactly as it stands in the iss claim")
 	}
-	if in.Keys == nil {
+	if in.Keys == nil && !in.Introspected {
 		refuse("Keys", "no source of keys; tokens of this issuer could never be verified")
 	}
 
@@ -137,6 +153,16 @@ func compileIssuer(in Issuer, field string) (*issuer, error) {
 		refuse("SoleAudience", "contradicts accepting any audience; choose one")
 	}
 
+	if in.ClientIDs == nil {
+		for _, weak := range []struct {
+			name string
+			set  bool
+		}{{"DangerouslyAcceptNoAudience", in.NoAudience}, {"DangerouslyAcceptClientAudience", in.ClientAudience}} {
+			if weak.set {
+				refuse("ClientIDs", "is empty, though %s is set; list the clients that exist for this resource", weak.name)
+			}
+		}
+	}
 	if in.ClientIDs != nil {
 		out.clients = map[string]struct{}{}
 		if len(in.ClientIDs) == 0 {
@@ -180,6 +206,10 @@ func compileIssuer(in Issuer, field string) (*issuer, error) {
 			continue
 		}
 		out.types = append(out.types, name)
+	}
+
+	if in.ExpiryOptional && !in.Introspected {
+		refuse("ExpiryOptional", "is for introspected tokens only; remove it, JWTs must have exp")
 	}
 
 	switch {

@@ -80,6 +80,9 @@ type Token struct {
 	KeyID     string    // kid header; "" when absent
 	Key       *jwks.Key // the key that verified the signature
 
+	// Introspected means that the token came from [Verifier.Accept]: Type, Algorithm, KeyID and Key are empty.
+	Introspected bool
+
 	// Claims is the whole payload: nested map[string]any and []any, numbers as json.Number.
 	Claims map[string]any
 
@@ -88,7 +91,7 @@ type Token struct {
 	ID       string // jti; may be empty
 
 	// Times outside the years 1 to 9999 are moved to the nearest end. NotBefore and IssuedAt are zero
-	// when absent.
+	// when absent, and so is Expiry where Issuer.ExpiryOptional allows that: nobody knows the end then.
 	Expiry, NotBefore, IssuedAt time.Time
 
 	// Bound means that the token has a cnf claim, of whatever form, and so must never be taken as a
@@ -139,6 +142,9 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Token, *Error) {
 		return nil, refusal
 	}
 	iss := v.issuers[index]
+	if iss.Keys == nil {
+		return nil, iss.refuseSigned()
+	}
 	if refusal := iss.acceptHeader(h); refusal != nil {
 		return nil, refusal
 	}

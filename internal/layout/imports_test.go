@@ -30,10 +30,14 @@ var allowed = []struct {
 	{"internal/jws", []string{module + "internal/strictjson", module + "internal/jwks", "github.com/golang-jwt/jwt/v5"}},
 	{"internal/jwt", []string{module + "internal/strictjson", module + "internal/jwks", module + "internal/jws"}},
 	{"internal/dpop", []string{module + "internal/strictjson", module + "internal/jwks", module + "internal/jws", module + "internal/nonce"}},
+	{"internal/introspect", []string{
+		module + "internal/strictjson", module + "internal/fetch", module + "internal/tokencache", module + "internal/jwks", module + "internal/jws",
+	}},
 	{"internal/nonce", nil},
 	{"internal/replay", nil},
 	{"internal/tokencache", nil},
 	{"mcpauth/mcpauthtest", nil},
+	{"mcpauth/idp", []string{module + "mcpauth", module + "scopes", module + "internal/fetch"}},
 	{"internal/jwks", []string{module + "internal/strictjson", module + "internal/fetch", "github.com/MicahParks/jwkset"}},
 	{"internal/", []string{module + "internal/", module + "scopes", module + "prm"}},
 	{"mcpauth", []string{

@@ -130,19 +130,19 @@ type apiKeys struct {
 
 // principal checks a key as somebody wrote it down, and makes the caller that it stands for.
 func (a *apiKeys) principal(key *APIKey) (*Principal, error) {
-	var errs []error
+	var errs mistakes
 	if sum, ok := strings.CutPrefix(key.Hash, hashPrefix); !ok || !isThumbprint(sum) {
-		errs = append(errs, errors.New("Hash: is not what HashAPIKey returns"))
+		errs.add("Hash", "is not what HashAPIKey returns")
 	}
 	if key.Owner == "" {
-		errs = append(errs, errors.New("Owner: is empty"))
+		errs.add("Owner", "is empty")
 	}
 	if key.Name == "" {
-		errs = append(errs, errors.New("Name: is empty"))
+		errs.add("Name", "is empty")
 	}
 	for _, s := range key.Scopes {
 		if !authheader.ValidScope(s) {
-			errs = append(errs, fmt.Errorf("Scopes: %q is no scope; write one per element", s))
+			errs.add("Scopes", "%q is no scope; write one per element", s)
 		}
 	}
 	if len(errs) > 0 {
@@ -159,7 +159,7 @@ func (a *apiKeys) Headers() []string { return []string{a.header} }
 
 func (a *apiKeys) Challenge() string {
 	if a.header == headerAuthorization {
-		return "Bearer"
+		return `Bearer realm="API key"`
 	}
 	return `ApiKey header="` + a.header + `"`
 }

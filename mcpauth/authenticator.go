@@ -131,14 +131,14 @@ func (m *Middleware) addChallenge(line string) error {
 	return nil
 }
 
-// severalCredentials reports whether a request holds more than one credential. A cookie is not counted:
-// browsers send those by themselves.
-func (m *Middleware) severalCredentials(r *http.Request) bool {
+// credentialFields counts the credentials in the header. A cookie is not counted: browsers send those by
+// themselves.
+func (m *Middleware) credentialFields(r *http.Request) int {
 	n := 0
 	for _, name := range m.countable {
 		n += len(r.Header[name])
 	}
-	return n > 1
+	return n
 }
 
 // askAuthenticators returns the caller whom one of them knows, or the refusal of one that claims the

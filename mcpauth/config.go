@@ -183,6 +183,18 @@ type Issuer struct {
 	// DangerouslyAcceptAnyAudience accepts tokens that were issued for other resources, or for none. Any
 	// of them, from any service that shares this issuer, then works here; set ClientIDs with it.
 	DangerouslyAcceptAnyAudience bool
+
+	// DangerouslyAcceptNoAudience accepts tokens without an audience, or with an empty one, that were issued
+	// to one of ClientIDs, for authorization servers that write none (Amazon Cognito, older setups of Clerk).
+	// Any such token of these clients then works here, whatever it was meant for: list the clients that
+	// exist for this resource alone. A token that has an audience must still name the resource.
+	DangerouslyAcceptNoAudience bool
+
+	// DangerouslyAcceptClientAudience accepts tokens whose audience is the client that they were issued to,
+	// one of ClientIDs, for authorization servers that ignore the resource parameter. Tokens that could be
+	// ID tokens are refused all the same: those without typ at+jwt, a scope claim, and a claim that says
+	// what they are.
+	DangerouslyAcceptClientAudience bool
 }
 
 const (
@@ -196,6 +208,7 @@ const (
 // A Middleware protects one resource. It is made by [New], is safe for concurrent use, holds no
 // goroutine and needs no closing.
 type Middleware struct {
+	mark         *mark
 	resource     string
 	metadataURL  string
 	path         string
@@ -261,6 +274,7 @@ type issuer struct {
 func New(cfg Config) (*Middleware, error) {
 	var errs mistakes
 	m := &Middleware{
+		mark:     new(mark),
 		resource: cfg.Resource, base: slices.Clone(cfg.BaseScopes), realm: cfg.Realm, maxBody: cfg.MaxBodyBytes,
 		rootMetadata: cfg.RootMetadata, keepStreams: cfg.KeepStreams, perUser: cfg.SessionPerUser, conceal: cfg.Conceal, guests: slices.Clone(cfg.Guests), listing: cfg.Listing, stepUp: cfg.StepUp,
 		policy: cfg.Policy, onDecision: cfg.OnDecision, revoked: cfg.Revoked, now: cfg.Now, log: cfg.Logger,
@@ -416,13 +430,23 @@ func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 			leeway = defaultLeeway
 		}
 		m.issuers = append(m.issuers, &issuer{
-			url: in.URL, keys: keys, mapping: mapping, hasRoles: len(in.Grants.RoleClaims) > 0, leeway: max(leeway, 0),
+			url: in.URL, keys: keys, mapping: mapping, hasRoles: mapping.ReadsRoles(), leeway: max(leeway, 0),
 		})
 		verified = append(verified, jwt.Issuer{
 			URL: in.URL, Audiences: append([]string{cfg.Resource}, in.Audiences...), ClientIDs: in.ClientIDs,
 			Algorithms: in.Algorithms, Types: in.TokenTypes, Leeway: in.Leeway, Keys: keys,
 			SoleAudience: in.SoleAudience, Strict: in.Strict, AnyAudience: in.DangerouslyAcceptAnyAudience,
+			NoAudience: in.DangerouslyAcceptNoAudience, ClientAudience: in.DangerouslyAcceptClientAudience,
 		})
+		if in.DangerouslyAcceptNoAudience {
+			m.warnings = append(m.warnings, field+"DangerouslyAcceptNoAudience: tokens of the listed clients are accepted without an audience, whatever they were issued for")
+		}
+		if in.DangerouslyAcceptClientAudience {
+			m.warnings = append(m.warnings, field+"DangerouslyAcceptClientAudience: tokens whose audience is one of the listed clients are accepted, whatever they were issued for")
+		}
+		if in.Grants.DangerouslyDefaultScopes != nil {
+			m.warnings = append(m.warnings, field+"Grants.DangerouslyDefaultScopes: tokens that say nothing of scopes have some")
+		}
 		if in.DangerouslyAcceptAnyAudience {
 			who := "of every client"
 			if in.ClientIDs != nil {

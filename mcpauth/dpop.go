@@ -44,8 +44,9 @@ type DPoP struct {
 	// replica, then put it first. Nil: a random key, whose nonces end with the process.
 	NonceKeys [][]byte
 
-	// Replay remembers which proofs were used. Nil: the memory of this process, for MaxProofs. Replicas
-	// need a store that they share, or a proof is good once at each.
+	// Replay remembers which proofs were used. Nil: the memory of this process, for MaxProofs, which ends
+	// with it: a proof is then good once more after a restart, for what is left of Window, unless it holds
+	// a nonce of a random key. Replicas need a store that they share, or a proof is good once at each.
 	Replay ReplayStore
 
 	// MaxProofs bounds the memory of used proofs, at about 24 bytes each. When it is full, requests with a
@@ -90,10 +91,10 @@ type ProofID struct {
 // concurrent use.
 type ReplayStore interface {
 	// Add records a proof and reports whether it is new: of any number of calls with the same proof, at
-	// any number of replicas, exactly one is told so. It must be remembered until the given time, after
-	// which this package refuses the proof by itself. A store that cannot tell, because it is full, or
-	// out of reach, or ctx has ended, must return an error: the request is answered 503. ctx ends after
-	// 5 s.
+	// any number of replicas, exactly one is told so. It must be remembered until the given time. No replica
+	// accepts the proof by then, even if this call takes as long as it may and their clocks differ by
+	// 10 s. A store that cannot tell, because it is full, or out of reach, or ctx has ended, must return an
+	// error: the request is answered 503. ctx ends after 5 s.
 	Add(ctx context.Context, proof ProofID, until time.Time) (added bool, err error)
 }
 
@@ -101,7 +102,8 @@ const (
 	minWindow     = 2 * time.Second
 	maxWindow     = time.Hour
 	replayTimeout = 5 * time.Second
-	maxProofKey   = 2 << 10 // what a remembered token sets aside for the key of its proofs, in bytes
+	replaySkew    = 10 * time.Second
+	maxProofKey   = 3 << 10 // what a remembered token sets aside for the key of its proofs, in bytes
 	minProofs     = 1 << 10
 	maxProofs     = 1 << 28
 )
@@ -149,8 +151,11 @@ func (m *Middleware) addDPoP(cfg Config, errs *mistakes) {
 			errs.add("DPoP.NonceKeys", "%w", err)
 		}
 		m.nonces = nonces
-	case len(in.NonceKeys) > 0:
+	case len(in.NonceKeys) > 0: // without Nonces
 		errs.add("DPoP.NonceKeys", "are of no use without Nonces; set that, too")
+	}
+	if len(in.NonceKeys) > 0 && in.Replay == nil {
+		m.warnings = append(m.warnings, "DPoP.NonceKeys: replicas share them, but Replay is nil, so each replica, and each restart, takes a used proof for new; set Replay")
 	}
 	proofs, err := dpop.New(dpop.Config{URL: cfg.Resource, Algorithms: in.Algorithms, Window: in.Window, Nonces: nonces, Now: m.now})
 	if err != nil {
@@ -250,18 +255,24 @@ func (m *Middleware) record(ctx context.Context, t *accessToken, id ProofID, unt
 	}
 	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
 	defer cancel()
-	return m.replay.Add(ctx, id, until)
+	// Between the check of the proof and the answer of the store time passes, and elsewhere it is later: the
+	// store must not forget before the last replica would refuse.
+	return m.replay.Add(ctx, id, until.Add(replayTimeout+replaySkew))
 }
 
 // handOutNonce tells the client what to put into its next proof.
 func (m *Middleware) handOutNonce(out http.Header) {
-	if m.nonces != nil {
+	if m.nonces != nil && out != nil {
 		out["Dpop-Nonce"] = []string{m.nonces.Current()}
 	}
 }
 
 // firstUse records a proof, and refuses where it has been recorded before or nobody can tell.
 func (m *Middleware) firstUse(ctx context.Context, t *accessToken, proof dpop.Proof) *refusal {
+	if m.now().After(proof.Until) {
+		// Its time ran out while others were asked, and the store need not remember it any more.
+		return m.badProof(nil, &dpop.Error{Code: codeInvalidProof, Reason: dpop.ReasonTime, Expected: "a proof that is not too old", Got: "one whose time is up"})
+	}
 	added, err := m.record(ctx, t, ProofID{Thumbprint: proof.Key.Sum(), JTI: proof.ID}, proof.Until)
 	switch {
 	case err != nil:

@@ -28,8 +28,9 @@ type refusal struct {
 func (m *Middleware) identify(out http.Header, r *http.Request) (*Principal, *refusal) {
 	creds, err := authheader.Parse(r.Header)
 	used := schemeOf(creds)
+	inQuery := r.URL.RawQuery != "" && authheader.QueryToken(r.URL.RawQuery)
 	if len(m.authenticators) > 0 {
-		if err != authheader.ErrMultiple && m.severalCredentials(r) {
+		if n := m.credentialFields(r); n > 1 || n == 1 && inQuery {
 			err = authheader.ErrMultiple
 		}
 		if err == nil || err == authheader.ErrNone {
@@ -38,7 +39,6 @@ func (m *Middleware) identify(out http.Header, r *http.Request) (*Principal, *re
 			}
 		}
 	}
-	inQuery := r.URL.RawQuery != "" && authheader.QueryToken(r.URL.RawQuery)
 	switch {
 	case err == authheader.ErrNone && inQuery:
 		return nil, &refusal{m.unauthorized(), explanation{reason: ReasonQueryToken, expected: "a token in the Authorization header",
@@ -69,7 +69,7 @@ type accessToken struct {
 	principal *Principal
 	issuer    *issuer
 	key       *jwks.Key // that verified the signature
-	notBefore time.Time
+	notBefore time.Time // the later of nbf and iat
 	binding   binding
 	owner     [sha256.Size]byte        // whose memory it takes: the user, who may be many clients where clients register themselves
 	proofKey  atomic.Pointer[dpop.Key] // of the last accepted proof: the next one is probably made with it
@@ -167,9 +167,12 @@ func (m *Middleware) verify(ctx context.Context, token string, hash [sha256.Size
 	if bound.key != "" {
 		p.scheme = "DPoP" // whoever sends it under the other one is refused
 	}
-	owner := p.sessionOwner(true)
+	owner, notBefore := p.sessionOwner(true), verified.NotBefore
+	if verified.IssuedAt.After(notBefore) {
+		notBefore = verified.IssuedAt
+	}
 	t := &accessToken{
-		principal: p, issuer: in, key: verified.Key, notBefore: verified.NotBefore, binding: bound, owner: sha256.Sum256([]byte(owner)),
+		principal: p, issuer: in, key: verified.Key, notBefore: notBefore, binding: bound, owner: sha256.Sum256([]byte(owner)),
 	}
 	m.cache.Add(hash, tokencache.Item{Owner: owner, Size: t.size(token), Expiry: verified.Expiry.Add(in.leeway)}, t)
 	return t, nil

@@ -152,7 +152,7 @@ func (h *protected) admit(w http.ResponseWriter, r *http.Request) (inner *http.R
 		refused.answer.write(w, r, peekRequestID(w, r))
 		return nil, nil
 	}
-	req = &request{Context: r.Context(), known: known{m: m, principal: p, http: summaryOf(r)}, hidesAddress: h.isSDK}
+	req = &request{Context: r.Context(), m: m, known: known{of: m.mark, principal: p, http: summaryOf(r)}, hidesAddress: h.isSDK}
 	return h.admitOperations(w, r, req), req
 }
 

@@ -126,8 +126,12 @@ func certificateFromField(field string) []byte {
 		if err != nil {
 			return nil
 		}
+		// Decode passes over whatever stands before a block, which may be somebody else's words.
+		if !strings.HasPrefix(text, "-----BEGIN CERTIFICATE-----") || strings.Count(text, "-----BEGIN") > 1 {
+			return nil
+		}
 		block, rest := pem.Decode([]byte(text))
-		if block == nil || block.Type != "CERTIFICATE" || len(bytes.TrimSpace(rest)) > 0 {
+		if block == nil || block.Type != "CERTIFICATE" || len(block.Headers) > 0 || len(bytes.TrimSpace(rest)) > 0 {
 			return nil
 		}
 		der = block.Bytes

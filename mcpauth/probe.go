@@ -137,7 +137,7 @@ func (h *protected) ping(r *http.Request, req *request, session bool) finding {
 	body, method := pingBody(revision)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), pingDeadline)
 	defer cancel()
-	trial := &request{Context: ctx, known: known{m: h.m, principal: req.principal, http: req.http, isProbe: true}, hidesAddress: true}
+	trial := &request{Context: ctx, m: h.m, known: known{of: h.m.mark, principal: req.principal, http: req.http, isProbe: true}, hidesAddress: true}
 	out := r.WithContext(trial)
 	out.Method = http.MethodPost
 	out.Header = h.m.withoutCredentials(r.Header)

@@ -154,14 +154,14 @@ func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string
 		}
 	}()
 	extra := req.GetExtra()
-	caller := &known{m: m}
+	caller := &known{of: m.mark}
 	local := extra == nil
 	if local {
 		// Without HTTP, the context of the connection says who is calling. It must be NewContext that
 		// put the caller there: a handler without Extra may also be behind Wrap (the SDK's SSEHandler),
 		// and then the context is that of another request.
 		caller.principal, _ = ctx.Value(principalKey{}).(*Principal)
-	} else if st := knownOf(extra.TokenInfo); st != nil && st.m == m {
+	} else if st := knownOf(extra.TokenInfo); st != nil && st.of == m.mark {
 		st.reached.Store(true)
 		if st.isProbe {
 			return nil, nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "probe"}

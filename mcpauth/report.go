@@ -124,6 +124,10 @@ func (m *Middleware) explain(p *Principal, op Operation, v verdict, e *Error) ex
 		why.expected = "the rule " + v.rule.String()
 		why.got = "roles " + listed(p.Grant().Roles()) + ", scopes " + listed(p.Grant().Scopes())
 		why.cure = "give the user the role at the authorization server, or read roles from the right claim with Issuer.Grants.RoleClaims; no scope helps"
+		if unknown := p.Grant().Unknown(); len(unknown) > 0 {
+			why.got += "; unknown: " + listed(unknown)
+			why.cure = "the token only says that these claims are elsewhere, because there are too many groups or because they have to be fetched: have the authorization server write fewer of them (Entra ID: groups assigned to the application, or app roles); what is unknown grants nothing"
+		}
 	case ReasonFixedGrant:
 		why.expected = "the rule " + v.rule.String()
 		why.got = "scopes " + listed(p.Grant().Scopes())

@@ -58,7 +58,7 @@ func (m *Middleware) stdioCaller(ctx context.Context, in Stdio) (*Principal, err
 	if in.Local != nil {
 		p := NewPrincipal(*in.Local)
 		if p == nil {
-			return nil, errors.New("Local: needs an Issuer, such as urn:local, and a Subject or a ClientID")
+			return nil, errors.New("the Local caller needs an Issuer, such as urn:local, and a Subject or a ClientID")
 		}
 		p.fixed = true
 		return p, nil
@@ -85,6 +85,9 @@ func (m *Middleware) stdioCaller(ctx context.Context, in Stdio) (*Principal, err
 func (m *Middleware) stdioToken(ctx context.Context, token string) (*Principal, error) {
 	if m.tokens == nil {
 		return nil, errors.New("there are no Config.Issuers; use KeyVariable")
+	}
+	if m.schemes&bearerScheme == 0 {
+		return nil, errors.New("DPoPRequired accepts no token that is not bound to a key, and none that is can be used here")
 	}
 	t, err := m.verify(ctx, token, hashOf(token))
 	if err != nil {

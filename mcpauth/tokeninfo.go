@@ -18,6 +18,7 @@ type flag = atomic.Bool
 type request struct {
 	context.Context
 	known
+	m        *Middleware
 	info     auth.TokenInfo // made when the SDK asks for it
 	infoOnce sync.Once
 
@@ -30,14 +31,18 @@ type request struct {
 
 // known is the part of a request that its TokenInfo leads to. The SDK hands that to tools, which may
 // log it or send it on. So there is no way from here to the *http.Request, nor to its context, where
-// net/http keeps the connection: both hold the token.
+// net/http keeps the connection: both hold the token. Nor to the Middleware, which holds keys of nonces and
+// remembers the claims of other callers.
 type known struct {
-	m         *Middleware
+	of        *mark
 	principal *Principal
 	http      summary
 	isProbe   bool // made by probe.go
 	reached   flag // a guard has seen it
 }
+
+// A mark tells one Middleware from others and leads to none.
+type mark struct{ _ byte }
 
 type requestKey struct{}
 

@@ -202,3 +202,15 @@ func unhex(c byte) byte {
 	}
 	return c - 'a' + 10
 }
+
+// withoutSecrets cuts a URL to what a log may show of it: clients put tokens into queries, fragments and
+// the part before an @.
+func withoutSecrets(raw string) string {
+	if i := strings.IndexAny(raw, "?#"); i >= 0 {
+		raw = raw[:i] + "..."
+	}
+	if i := strings.LastIndexByte(raw, '@'); i >= 0 {
+		raw = "..." + raw[i:]
+	}
+	return raw
+}

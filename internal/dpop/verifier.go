@@ -250,7 +250,7 @@ func (v *Verifier) acceptClaims(c *claims, req *Request) (until time.Time, _ *Er
 	}
 	if string(c.htu) != v.plain {
 		if got, ok := normalizeURL(string(c.htu)); !ok || got != v.normal {
-			refusal := invalid(ReasonURL, "htu "+quote(v.normal), "htu "+quote(c.htu), nil)
+			refusal := invalid(ReasonURL, "htu "+quote(v.normal), "htu "+quote(withoutSecrets(string(c.htu))), nil)
 			refusal.Cure = "configure the URL that clients use, or have them use the configured one; behind a proxy it is the URL outside"
 			return until, refusal
 		}

@@ -16,8 +16,6 @@ package tokencache
 import (
 	"hash/maphash"
 	"math/bits"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -52,13 +50,8 @@ type Config struct {
 type Cache[V any] struct {
 	now    func() time.Time
 	seed   maphash.Seed // secret: nobody can choose tokens that meet in one chain or shard
-	limits limits       // of each shard
-	shards []shard[V]
-
-	// table is nil until the first Add, so that a cache without use costs nothing.
-	table   atomic.Pointer[table[V]]
-	once    sync.Once
-	buckets int // a power of two, and a multiple of len(shards)
+	shards []shard[V]   // a power of two
+	bits   int          // of the hash that choose the shard
 }
 
 // An Item is what the cache must know about a value.
@@ -95,11 +88,14 @@ func New[V any](cfg Config) *Cache[V] {
 		shards *= 2
 	}
 	c := &Cache[V]{
-		now:     cfg.Now,
-		seed:    maphash.MakeSeed(),
-		limits:  newLimits(entries/shards, cfg.MaxBytes/int64(shards)),
-		shards:  make([]shard[V], shards),
-		buckets: max(shards, 1<<bits.Len(uint(entries-1))),
+		now:    cfg.Now,
+		seed:   maphash.MakeSeed(),
+		shards: make([]shard[V], shards),
+		bits:   bits.TrailingZeros(uint(shards)),
+	}
+	for i := range c.shards {
+		c.shards[i].limits = newLimits(entries/shards, cfg.MaxBytes/int64(shards))
+		c.shards[i].owners = make(map[uint64]*owner[V])
 	}
 	return c
 }
@@ -108,25 +104,16 @@ func New[V any](cfg Config) *Cache[V] {
 // unless it has expired. The value is the one that was added, not a copy of what
 // it points to.
 func (c *Cache[V]) Get(key [32]byte) (value V, ok bool) {
-	if c == nil {
+	if c == nil || len(c.shards) == 0 {
 		return value, false
 	}
-	t := c.table.Load()
-	if t == nil {
+	s, hash := c.place(key)
+	e := s.look(hash, key)
+	if e == nil || e.dead(c.now().UnixMilli()) {
 		return value, false
 	}
-	// Comparing keys in varying time tells nothing of use: they are hashes.
-	for e := (*t)[c.bucket(key)].Load(); e != nil; e = e.next.Load() {
-		if e.key != key {
-			continue
-		}
-		if e.dead(c.now().UnixMilli()) {
-			return value, false
-		}
-		e.touch()
-		return e.value, true
-	}
-	return value, false
+	e.touch()
+	return e.value, true
 }
 
 // Add holds value for key, in place of what was held for it before. It does
@@ -136,13 +123,11 @@ func (c *Cache[V]) Add(key [32]byte, it Item, value V) {
 	if c == nil || len(c.shards) == 0 {
 		return
 	}
-	c.once.Do(c.allocate)
 	now := c.now()
-	bucket := c.bucket(key)
-	s := c.shard(bucket)
+	s, hash := c.place(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old := s.find(bucket, key); old != nil {
+	if old := s.find(hash, key); old != nil {
 		s.drop(old)
 	}
 	s.sweepSome(now.UnixMilli())
@@ -150,20 +135,19 @@ func (c *Cache[V]) Add(key [32]byte, it Item, value V) {
 	if it.Size < 0 || !it.Expiry.After(now) {
 		return
 	}
-	e := &entry[V]{key: key, bucket: bucket, expiry: it.Expiry.UnixMilli(), value: value}
+	e := &entry[V]{key: key, hash: hash, expiry: it.Expiry.UnixMilli(), value: value}
 	s.insert(e, maphash.String(c.seed, it.Owner), int64(it.Size))
 }
 
 // Remove forgets what is held for key.
 func (c *Cache[V]) Remove(key [32]byte) {
-	if c == nil || c.table.Load() == nil {
+	if c == nil || len(c.shards) == 0 {
 		return
 	}
-	bucket := c.bucket(key)
-	s := c.shard(bucket)
+	s, hash := c.place(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.find(bucket, key); e != nil {
+	if e := s.find(hash, key); e != nil {
 		s.drop(e)
 	}
 }
@@ -172,7 +156,7 @@ func (c *Cache[V]) Remove(key [32]byte) {
 // those were. It looks at each value held throughout the call, without holding a
 // lock while drop runs. Values that are added meanwhile may escape it.
 func (c *Cache[V]) RemoveFunc(drop func(V) bool) int {
-	if c == nil || c.table.Load() == nil {
+	if c == nil {
 		return 0
 	}
 	removed := 0
@@ -209,21 +193,8 @@ func (c *Cache[V]) each(visit func(*shard[V])) {
 	}
 }
 
-// allocate makes the table for good: readers that take no lock could not follow
-// one that grows.
-func (c *Cache[V]) allocate() {
-	t := make(table[V], c.buckets)
-	per := c.buckets / len(c.shards)
-	for i := range c.shards {
-		c.shards[i].init(c.limits, t[i*per:(i+1)*per], i*per)
-	}
-	c.table.Store(&t)
-}
-
-func (c *Cache[V]) bucket(key [32]byte) uint32 {
-	return uint32(maphash.Bytes(c.seed, key[:])) & uint32(c.buckets-1)
-}
-
-func (c *Cache[V]) shard(bucket uint32) *shard[V] {
-	return &c.shards[int(bucket)/(c.buckets/len(c.shards))]
+// place returns whose a key is, and the part of its hash that chooses the bucket there.
+func (c *Cache[V]) place(key [32]byte) (*shard[V], uint32) {
+	h := maphash.Bytes(c.seed, key[:])
+	return &c.shards[h&uint64(len(c.shards)-1)], uint32(h >> c.bits)
 }

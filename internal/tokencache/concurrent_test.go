@@ -140,3 +140,38 @@ func TestRemoveFuncSeesWhatStays(t *testing.T) {
 	wg.Wait()
 	require.NoError(t, c.Audit())
 }
+
+// TestReadersNeverMissWhileItGrows: each new cache grows many times under its readers.
+func TestReadersNeverMissWhileItGrows(t *testing.T) {
+	clk := &clock{start}
+	for range 60 {
+		c := tokencache.New[int](tokencache.Config{MaxEntries: 1 << 12, Now: clk.now})
+		for n := range 8 {
+			c.Add(key(n), hour("stays"), n)
+		}
+		done := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				for n := 0; ; n = (n + 1) % 8 {
+					if v, ok := c.Get(key(n)); !ok || v != n {
+						t.Error("missed")
+						return
+					}
+					select {
+					case <-done:
+						return
+					default:
+					}
+				}
+			})
+		}
+		for n := range 2000 {
+			c.Add(key(100+n), hour(fmt.Sprint(n)), n)
+		}
+		close(done)
+		wg.Wait()
+		require.NoError(t, c.Audit())
+		require.Equal(t, 2008, c.Len())
+	}
+}

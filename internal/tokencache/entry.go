@@ -7,11 +7,23 @@ import "sync/atomic"
 // A test measures that it is no less.
 const entryBytes = 208
 
-// A table is the buckets of all shards. Each is a chain that writers change under
+// A table is the buckets of a shard, a power of two. Each is a chain that writers change under
 // the shard's lock while readers walk it without: new entries go to the front,
 // and an entry that was taken out keeps its next, so that a reader who stands on
 // it comes to everything behind it. Entries are never used again.
 type table[V any] []atomic.Pointer[entry[V]]
+
+// chain returns the bucket of a hash.
+func (t *table[V]) chain(hash uint32) *atomic.Pointer[entry[V]] {
+	return &(*t)[hash&uint32(len(*t)-1)]
+}
+
+// link puts e before the others of its bucket.
+func (t *table[V]) link(e *entry[V]) {
+	chain := t.chain(e.hash)
+	e.next.Store(chain.Load())
+	chain.Store(e)
+}
 
 // An entry is immutable for readers but for next and heat.
 type entry[V any] struct {
@@ -19,7 +31,7 @@ type entry[V any] struct {
 	next   atomic.Pointer[entry[V]] // in the bucket
 	expiry int64                    // Unix milliseconds
 	value  V
-	bucket uint32
+	hash   uint32 // chooses the bucket
 	heat   atomic.Uint32
 
 	// What follows belongs to the shard and its lock.

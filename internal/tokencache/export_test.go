@@ -7,17 +7,29 @@ const EntryBytes = entryBytes
 
 // Fair returns what one owner may have of the whole cache without being the first
 // to give, in entries of the least weight.
-func (c *Cache[V]) Fair() int { return int(c.limits.fair/c.limits.slot) * len(c.shards) }
+func (c *Cache[V]) Fair() int {
+	return int(c.shards[0].fair/c.shards[0].slot) * len(c.shards)
+}
 
-// Bucket tells which keys meet in one chain.
-func (c *Cache[V]) Bucket(key [32]byte) uint32 { return c.bucket(key) }
+// Bucket tells which keys meet in one chain while the tables have their first size.
+func (c *Cache[V]) Bucket(key [32]byte) uint32 {
+	s, hash := c.place(key)
+	for i := range c.shards {
+		if s == &c.shards[i] {
+			return uint32(i)*firstBuckets + hash%firstBuckets
+		}
+	}
+	panic("a key without a shard")
+}
 
 // Each calls visit for every entry, dead ones included.
 func (c *Cache[V]) Each(visit func(key [32]byte, value V)) {
-	if t := c.table.Load(); t != nil {
-		for i := range *t {
-			for e := (*t)[i].Load(); e != nil; e = e.next.Load() {
-				visit(e.key, e.value)
+	for i := range c.shards {
+		if t := c.shards[i].table.Load(); t != nil {
+			for i := range *t {
+				for e := (*t)[i].Load(); e != nil; e = e.next.Load() {
+					visit(e.key, e.value)
+				}
 			}
 		}
 	}
@@ -25,9 +37,6 @@ func (c *Cache[V]) Each(visit func(key [32]byte, value V)) {
 
 // Audit compares all accounts with what the chains and the rings really hold.
 func (c *Cache[V]) Audit() error {
-	if c.table.Load() == nil {
-		return nil
-	}
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
@@ -45,15 +54,20 @@ func (s *shard[V]) audit(c *Cache[V]) error {
 	linked := make(map[*entry[V]]bool)
 	keys := make(map[[32]byte]bool)
 	weights := make(map[*owner[V]]int64)
-	for i := range s.chains {
-		for e := s.chains[i].Load(); e != nil; e = e.next.Load() {
+	var chains table[V]
+	if t := s.table.Load(); t != nil {
+		chains = *t
+	}
+	for i := range chains {
+		for e := chains[i].Load(); e != nil; e = e.next.Load() {
 			switch {
 			case linked[e]:
 				return fmt.Errorf("bucket %d: a chain has a cycle", i)
 			case keys[e.key]:
 				return fmt.Errorf("bucket %d: two entries with one key", i)
-			case c.bucket(e.key) != e.bucket || int(e.bucket-s.base) != i:
-				return fmt.Errorf("bucket %d: entry of bucket %d", i, e.bucket)
+			}
+			if owner, hash := c.place(e.key); owner != s || hash != e.hash || int(hash)&(len(chains)-1) != i {
+				return fmt.Errorf("bucket %d: entry of another", i)
 			}
 			linked[e], keys[e.key] = true, true
 			entries++

@@ -1,6 +1,9 @@
 package tokencache
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // limits are those of one shard.
 type limits struct {
@@ -18,12 +21,19 @@ func newLimits(entries int, bytes int64) limits {
 	return limits{entries: entries, bytes: bytes, slot: slot, fair: max(bytes/32, 4*slot)}
 }
 
-// A shard is a range of buckets with accounts of its own.
+// firstBuckets is where the table of a shard begins. What holds few tokens should cost little, with every
+// collection of garbage.
+const firstBuckets = 16
+
+// A shard is a table with accounts of its own.
 type shard[V any] struct {
+	// table is nil before the first entry, and replaced by one of twice the size when that has as many entries
+	// as buckets. moves is odd meanwhile: who has looked in vain then cannot be sure.
+	table atomic.Pointer[table[V]]
+	moves atomic.Uint32
+
 	mu sync.Mutex
 	limits
-	chains  table[V]
-	base    uint32 // of chains within the whole table
 	owners  map[uint64]*owner[V]
 	heavy   []*owner[V] // owners of more than a fair share: at most 64, since weights sum to at most twice the bytes
 	entries int
@@ -32,20 +42,51 @@ type shard[V any] struct {
 	hand    int // bucket where the search for a victim goes on
 }
 
-func (s *shard[V]) init(l limits, chains table[V], base int) {
-	s.mu.Lock() // for the sake of Len beside the first Add
+// look is find for readers, who hold no lock.
+func (s *shard[V]) look(hash uint32, key [32]byte) *entry[V] {
+	moves := s.moves.Load()
+	if e := s.find(hash, key); e != nil || moves&1 == 0 && s.moves.Load() == moves {
+		return e
+	}
+	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.limits, s.chains, s.base = l, chains, uint32(base)
-	s.owners = make(map[uint64]*owner[V])
+	return s.find(hash, key)
 }
 
-func (s *shard[V]) find(bucket uint32, key [32]byte) *entry[V] {
-	for e := s.chains[bucket-s.base].Load(); e != nil; e = e.next.Load() {
+// find walks the chain of a hash. Comparing keys in varying time tells nothing of use: they are hashes.
+func (s *shard[V]) find(hash uint32, key [32]byte) *entry[V] {
+	t := s.table.Load()
+	if t == nil {
+		return nil
+	}
+	for e := t.chain(hash).Load(); e != nil; e = e.next.Load() {
 		if e.key == key {
 			return e
 		}
 	}
 	return nil
+}
+
+// grow doubles the table, or makes the first. Entries move one by one, each to the front of its new chain,
+// so a reader on the way may be led astray, but never in circles.
+func (s *shard[V]) grow() {
+	old := s.table.Load()
+	if old == nil {
+		first := make(table[V], firstBuckets)
+		s.table.Store(&first)
+		return
+	}
+	next := make(table[V], 2*len(*old))
+	s.moves.Add(1)
+	for i := range *old {
+		for e := (*old)[i].Load(); e != nil; {
+			rest := e.next.Load()
+			next.link(e)
+			e = rest
+		}
+	}
+	s.table.Store(&next)
+	s.moves.Add(1)
 }
 
 // insert makes room for e and links it. The owner is charged before room is made,
@@ -67,17 +108,18 @@ func (s *shard[V]) insert(e *entry[V], id uint64, size int64) {
 	for s.entries+1 > s.limits.entries || s.bytes+e.bytes > s.limits.bytes {
 		s.drop(s.victim())
 	}
+	if t := s.table.Load(); t == nil || s.entries >= len(*t) {
+		s.grow()
+	}
 	s.entries++
 	s.bytes += e.bytes
 	o.add(e)
-	chain := &s.chains[e.bucket-s.base]
-	e.next.Store(chain.Load())
-	chain.Store(e)
+	s.table.Load().link(e)
 }
 
 // drop unlinks e, which must be linked.
 func (s *shard[V]) drop(e *entry[V]) {
-	link := &s.chains[e.bucket-s.base]
+	link := s.table.Load().chain(e.hash)
 	for link.Load() != e {
 		link = &link.Load().next
 	}
@@ -123,14 +165,15 @@ func (s *shard[V]) victim() *entry[V] {
 		}
 		return most.victim()
 	}
+	chains := *s.table.Load()
 	var pick chooser[V]
 	for pick.best == nil || pick.seen < patience {
-		for e := s.chains[s.hand].Load(); e != nil; e = e.next.Load() {
+		for e := chains[s.hand].Load(); e != nil; e = e.next.Load() {
 			if pick.offer(e) {
 				return pick.best
 			}
 		}
-		s.hand = (s.hand + 1) & (len(s.chains) - 1)
+		s.hand = (s.hand + 1) & (len(chains) - 1)
 	}
 	return pick.best
 }
@@ -139,23 +182,34 @@ func (s *shard[V]) victim() *entry[V] {
 // an eighth as many Adds, so that garbage is no more than about that, and no single
 // Add waits for a sweep of everything.
 func (s *shard[V]) sweepSome(now int64) {
-	for range min(8, len(s.chains)) {
-		for e := s.chains[s.sweep].Load(); e != nil; e = e.next.Load() {
+	t := s.table.Load()
+	if t == nil {
+		return
+	}
+	for range 8 {
+		for e := (*t)[s.sweep].Load(); e != nil; e = e.next.Load() {
 			if e.dead(now) {
 				s.drop(e)
 			}
 		}
-		s.sweep = (s.sweep + 1) & (len(s.chains) - 1)
+		s.sweep = (s.sweep + 1) & (len(*t) - 1)
 	}
 }
 
 func (s *shard[V]) removeFunc(drop func(V) bool) int {
-	var condemned []*entry[V]
-	for i := range s.chains {
-		for e := s.chains[i].Load(); e != nil; e = e.next.Load() {
-			if drop(e.value) {
-				condemned = append(condemned, e)
+	var all, condemned []*entry[V]
+	s.mu.Lock()
+	if t := s.table.Load(); t != nil {
+		for i := range *t {
+			for e := (*t)[i].Load(); e != nil; e = e.next.Load() {
+				all = append(all, e)
 			}
+		}
+	}
+	s.mu.Unlock()
+	for _, e := range all {
+		if drop(e.value) {
+			condemned = append(condemned, e)
 		}
 	}
 	s.mu.Lock()
@@ -163,7 +217,7 @@ func (s *shard[V]) removeFunc(drop func(V) bool) int {
 	removed := 0
 	for _, e := range condemned {
 		// Not what another goroutine has put in its place.
-		if s.find(e.bucket, e.key) == e {
+		if s.find(e.hash, e.key) == e {
 			s.drop(e)
 			removed++
 		}

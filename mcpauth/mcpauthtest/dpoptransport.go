@@ -147,8 +147,8 @@ func (t *DPoPTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (t *DPoPTransport) send(r *http.Request) (*http.Response, error) {
 	res, err := t.base().RoundTrip(r)
-	if err == nil && res.Request == nil {
-		res.Request = r // leftOrigin looks for it
+	if err == nil {
+		res.Request = r // leftOrigin looks for it, whatever Base says
 	}
 	return res, err
 }
@@ -264,12 +264,17 @@ func leftOrigin(r *http.Request) bool {
 	here := originOf(r)
 	for res := r.Response; res != nil; {
 		before := res.Request
-		if before == nil || before.URL == nil || originOf(before) != here {
+		if before == nil || before.URL == nil || originOf(before) != here || !sameTarget(before.URL, r.URL) {
 			return true
 		}
 		res = before.Response
 	}
 	return false
+}
+
+// sameTarget reports whether both URLs lead to the same origin, whatever Request.Host calls it.
+func sameTarget(a, b *url.URL) bool {
+	return originOf(&http.Request{URL: a}) == originOf(&http.Request{URL: b})
 }
 
 // originOf returns scheme, host and port of the request's target in one spelling.

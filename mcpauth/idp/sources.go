@@ -1,0 +1,40 @@
+package idp
+
+// Where facts were read, in 2026.
+const (
+	auth0Profiles    = "auth0.com/docs/secure/tokens/access-tokens/access-token-profiles"
+	auth0RBAC        = "auth0.com/docs/configure/apis/enable-role-based-access-control-for-apis"
+	entraClaims      = "MicrosoftDocs/entra-docs docs/identity-platform/access-token-claims-reference.md"
+	entraScopes      = "PrefectHQ/fastmcp fastmcp_slim/fastmcp/server/auth/providers/azure.py"
+	oktaDecoded      = "okta/okta-developer-docs docs/guides/dpop/main/nonoktaresourceserver/decoded.md"
+	oktaCustomAS     = "developer.okta.com/docs/api/openapi/okta-oauth/oauth/tag/CustomAS"
+	oktaOrgToken     = "groups.google.com rabbitmq-users O3GdCKf8soM, a decoded token"
+	keycloakToken    = "phasetwo.io/tutorials/getting-started/your-first-token (Keycloak 26.7)"
+	keycloakAudience = "keycloak/keycloak#41526, #41527, #14355"
+	keycloakSource   = "keycloak/keycloak DefaultTokenManager.java; client attribute access.token.header.type.rfc9068, off by default since 26.2"
+	cognitoTokens    = `docs.aws.amazon.com, Cognito developer guide, "Understanding the access token"`
+	cognitoBinding   = `docs.aws.amazon.com, Cognito developer guide, "Scopes, M2M, and resource servers"`
+	wso2Tokens       = "wso2/docs-is en/includes/references/tokens/access-tokens.md"
+	wso2Scopes       = "wso2.com/jwt-scope-array-format"
+	asgardeoIDTokens = "wso2.com/asgardeo/docs/references/tokens/id-tokens"
+	asgardeoExpress  = "asgardeo/mcp-auth-javascript packages/mcp-express/src/auth-wrapper.ts"
+	thunderSource    = "asgardeo/thunder backend/internal/system/jose/jwt/constants.go"
+	authplaneTokens  = "AuthPlane/authserver docs/concepts/tokens-and-claims.md"
+	hydraConfig      = "ory/hydra spec/config.json"
+	hydraAudience    = "ory/hydra docs/docs/advanced.md"
+	hydraType        = "ory/hydra#3051, a decoded token"
+	zitadelClaims    = "zitadel/zitadel docs/docs/apis/openidoauth/claims.md"
+	zitadelRoles     = "hub.docker.com/r/prplanit/zitadel-flatroles, a decoded token"
+	zitadelSource    = "zitadel/oidc pkg/op/signer.go"
+	clerkOAuth       = "clerk/clerk-docs docs/guides/configure/auth-strategies/oauth/how-clerk-implements-oauth.mdx"
+	clerkContext7    = "upstash/context7 release context7-mcp@4.2.1"
+	workosClaims     = "workos.com/docs/authkit/connect/token-claims"
+	logtoTenant      = "logto-io/docs docs/authorization/validate-access-tokens/fragments/_retrieve-info-about-logto-tenant.md"
+	logtoClaims      = "docs.logto.io/developers/custom-token-claims"
+	pingOneTokens    = "developer.pingidentity.com PingOne platform API, token claims"
+	fusionExample    = "FusionAuth/fusionauth-site .../oauth/_example_access_token.mdx, decoded"
+	fusionClaims     = "FusionAuth/fusionauth-site .../docs/_shared/_access-token-claims.mdx; .../lambdas/jwt-populate.mdx"
+	stytchToken      = "stytch.com/docs/b2b/api/connected-app-access-token"
+	supabaseSource   = "supabase/auth internal/tokens/service.go"
+	fastmcp          = "PrefectHQ/fastmcp fastmcp_slim/fastmcp/server/auth/providers/"
+)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -48,9 +49,44 @@ func TestListensAndSaysWhere(t *testing.T) {
 	require.Contains(t, stderr.String(), devas.Warning)
 }
 
+func TestOptionsReachTheServer(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	out, in := io.Pipe()
+	status := make(chan int, 1)
+	go func() {
+		status <- run(ctx, []string{"-opaque", "-dpop-nonce", "-no-registration", "-no-documents", "-agent", "a:s1", "-introspect", "r:s2"}, in, io.Discard)
+		_ = in.Close()
+	}()
+	first, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	issuer := strings.TrimPrefix(strings.TrimSpace(first), "listening on ")
+	post := func(path, id, secret string, form url.Values) (status int, body map[string]any) {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", issuer+path, strings.NewReader(form.Encode()))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.SetBasicAuth(id, secret)
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer func() { _ = resp.Body.Close() }()
+		_ = json.NewDecoder(resp.Body).Decode(&body)
+		return resp.StatusCode, body
+	}
+	code, token := post("/token", "a", "s1", url.Values{"grant_type": {"client_credentials"}})
+	require.Equal(t, http.StatusOK, code, token)
+	require.NotContains(t, token["access_token"], ".")
+	_, info := post("/introspect", "r", "s2", url.Values{"token": {token["access_token"].(string)}})
+	require.Equal(t, true, info["active"])
+	require.Equal(t, "notes:read notes:write", info["scope"])
+	code, _ = post("/register", "a", "s1", nil)
+	require.Equal(t, http.StatusNotFound, code)
+	cancel()
+	require.Equal(t, 0, <-status)
+}
+
 func TestAS04_MistakesExitWithTwo(t *testing.T) {
 	for _, args := range [][]string{
 		{"-listen", "0.0.0.0:0"}, {"-listen", ":0"}, {"-listen", "example.com:80"}, {"-resource", "mcp"}, {"-scopes", `a"b`}, {"-unknown"}, {"argument"},
+		{"-data", "state.json"}, {"-agent", "no-secret"}, {"-introspect", ":x"}, {"-data", "/no/such/folder/state", "-listen", "127.0.0.1:45999"},
 	} {
 		var stdout, stderr bytes.Buffer
 		require.Equal(t, 2, run(t.Context(), args, &stdout, &stderr), args)

@@ -76,8 +76,11 @@ func (c *boundCase) revision() string {
 
 // boundAuthorities start an authorization server for many resources.
 var boundAuthorities = map[string]func(t *testing.T, nonces bool, resources []string) *process{
-	"authserver": func(t *testing.T, _ bool, resources []string) *process {
+	"authserver": func(t *testing.T, nonces bool, resources []string) *process {
 		var args []string
+		if nonces {
+			args = append(args, "-dpop-nonce")
+		}
 		for _, r := range resources {
 			args = append(args, "-resource", r)
 		}
@@ -90,9 +93,6 @@ var boundAuthorities = map[string]func(t *testing.T, nonces bool, resources []st
 		return startOIDCProvider(t, resources...)
 	},
 }
-
-// wantsNonces says whether the authorization server wants nonces, too.
-func (c *boundCase) wantsNonces() bool { return c.nonces && c.authority == "oidc-provider" }
 
 // Whoever reads along gets nothing from a token that is bound to a key, and its holder notices nothing of that. The parts are real ones: two
 // authorization servers, and clients of which two share no code with this library.
@@ -229,7 +229,7 @@ func (c *boundCase) requireProofs(t *testing.T, client client) {
 		require.NotZero(t, accepted[http.MethodDelete], "the end of the session: %v", passages)
 	}
 	repeated := slices.DeleteFunc(client.exchanges(), func(e exchange) bool { return e.Path != pathToken || e.Status == http.StatusOK })
-	require.Len(t, repeated, once[c.wantsNonces()], "token requests that are repeated, for a nonce")
+	require.Len(t, repeated, once[c.nonces], "token requests that are repeated, for a nonce")
 }
 
 // requireBearerCalls is a client without a key where it needs none.

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -41,6 +42,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	demo := flags.Bool("demo", false, "play the client as well, print each exchange, and exit")
 	listen := flags.String("listen", "127.0.0.1:0", "loopback `address` of the MCP server; port 0 lets the system choose")
 	authListen := flags.String("auth-listen", "127.0.0.1:0", "loopback `address` of the authorization server")
+	strict := flags.Bool("strict", false, "let in only applications that an administrator permitted, and only requests that name resource and scope")
+	data := flags.String("data", "", "keep the authorization server's state in this `file`, for the next start; needs both addresses with fixed ports")
+	nonces := flags.Bool("dpop-nonce", false, "ask for a nonce in every DPoP proof at the token endpoint")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -51,8 +55,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "quickstart: unexpected argument %q\n", flags.Arg(0))
 		return 2
 	}
+	if *data != "" && (strings.HasSuffix(*listen, ":0") || strings.HasSuffix(*authListen, ":0")) {
+		fmt.Fprintln(stderr, "quickstart: -data needs -listen and -auth-listen with ports, such as 127.0.0.1:8000 and 127.0.0.1:9000: what is kept belongs to these addresses")
+		return 2
+	}
 	ctx, cancel := context.WithCancel(ctx)
-	sys, err := start(ctx, *listen, *authListen, stderr)
+	sys, err := start(ctx, *listen, *authListen, devas.Config{Strict: *strict, File: *data, DPoPNonces: *nonces}, stderr)
 	if err != nil {
 		cancel()
 		fmt.Fprintln(stderr, "quickstart:", err)
@@ -88,8 +96,8 @@ type system struct {
 	wait             func()
 }
 
-// start runs both servers until ctx ends.
-func start(ctx context.Context, listen, authListen string, stderr io.Writer) (*system, error) {
+// start runs both servers until ctx ends. It completes the configuration of the authorization server.
+func start(ctx context.Context, listen, authListen string, cfg devas.Config, stderr io.Writer) (*system, error) {
 	front, err := devas.Listen(listen) // loopback only, as the authorization server is
 	if err != nil {
 		return nil, err
@@ -101,22 +109,21 @@ func start(ctx context.Context, listen, authListen string, stderr io.Writer) (*s
 	}
 	sys := &system{resource: "http://" + front.Addr().String() + "/mcp", issuer: devas.IssuerURL(back)}
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	handler, err := protect(sys, logger)
+	handler, tools, err := protect(ctx, sys, logger)
 	if err != nil {
 		front.Close()
 		back.Close()
 		return nil, err
 	}
-	as, err := devas.New(devas.Config{
-		Issuer: sys.issuer, Logger: logger,
-		Resources: []devas.Resource{{
-			Identifier: sys.resource, Name: "Example notebook",
-			Scopes: []devas.Scope{
-				{Name: notes.ScopeRead, Text: "Read your notes"},
-				{Name: notes.ScopeWrite, Text: "Write notes for you"},
-			},
-		}},
-	})
+	cfg.Issuer, cfg.Logger = sys.issuer, logger
+	cfg.Resources = []devas.Resource{{
+		Identifier: sys.resource, Name: "Example notebook", Tools: tools,
+		Scopes: []devas.Scope{
+			{Name: notes.ScopeRead, Title: "Read your notes", Text: "See everything that you have written down."},
+			{Name: notes.ScopeWrite, Title: "Write notes for you", Text: "Add notes to your notebook. Nothing is overwritten."},
+		},
+	}}
+	as, err := devas.New(cfg)
 	if err != nil {
 		front.Close()
 		back.Close()
@@ -137,24 +144,59 @@ func start(ctx context.Context, listen, authListen string, stderr io.Writer) (*s
 	return sys, nil
 }
 
-// protect is what the library is about.
-func protect(sys *system, logger *slog.Logger) (http.Handler, error) {
+// protect is what the library is about. It also returns what the consent page asks for.
+func protect(ctx context.Context, sys *system, logger *slog.Logger) (http.Handler, func(devas.User, []string) []devas.Tool, error) {
+	grants := scopes.Mapper{RoleClaims: []string{"/roles"}}
 	auth, err := mcpauth.New(mcpauth.Config{
 		Resource:     sys.resource,
-		Issuers:      []mcpauth.Issuer{{URL: sys.issuer, Grants: scopes.Mapper{RoleClaims: []string{"/roles"}}}},
+		Issuers:      []mcpauth.Issuer{{URL: sys.issuer, Grants: grants}},
 		BaseScopes:   []string{notes.ScopeRead},
 		RootMetadata: true, // some clients ask nowhere else
 		Metadata:     &prm.Metadata{ResourceName: "Example notebook"},
 		Logger:       logger,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	server := notes.NewServer(auth)
+	tools, err := toolsOf(ctx, auth, server, grants)
+	if err != nil {
+		return nil, nil, err
+	}
 	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{Stateless: true})
 	mux := http.NewServeMux()
 	auth.Mount(mux, handler)
-	return mux, nil
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "There is nothing here. The MCP endpoint is "+sys.resource, http.StatusNotFound)
+	})
+	return mux, tools, nil
+}
+
+// toolsOf tells which tools a user can reach with some scopes, by the rules that the server enforces.
+func toolsOf(ctx context.Context, auth *mcpauth.Middleware, server *mcp.Server, grants scopes.Mapper) (func(devas.User, []string) []devas.Tool, error) {
+	catalog, err := auth.Catalog(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	mapping, err := grants.Compile()
+	if err != nil {
+		return nil, err
+	}
+	return func(user devas.User, granted []string) []devas.Tool {
+		roles := make([]any, len(user.Roles))
+		for i, role := range user.Roles {
+			roles[i] = role
+		}
+		// As the token would say it.
+		caller := mapping.Grant(map[string]any{"scope": strings.Join(granted, " "), "roles": roles})
+		var out []devas.Tool
+		for _, item := range catalog.Open(caller) {
+			if item.Kind == scopes.Tool {
+				out = append(out, devas.Tool{Name: item.Name, Title: item.Title, Description: item.Description})
+			}
+		}
+		return out
+	}, nil
 }
 
 func serve(ctx context.Context, l net.Listener, h http.Handler, logger *slog.Logger) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-mcpauth/sdk/examples/internal/devas"
 )
 
 func TestDemo(t *testing.T) {
@@ -40,9 +43,39 @@ func TestWaitsUntilInterrupted(t *testing.T) {
 }
 
 func TestMistakesOnTheCommandLine(t *testing.T) {
-	for _, args := range []string{"-listen 0.0.0.0:0", "-no-such-flag", "extra"} {
+	for _, args := range []string{"-listen 0.0.0.0:0", "-no-such-flag", "extra", "-data state.json", "-data state.json -listen 127.0.0.1:8000"} {
 		var out, log bytes.Buffer
 		require.NotZero(t, run(t.Context(), strings.Fields(args), &out, &log), args)
 		require.NotEmpty(t, log.String())
 	}
+}
+
+// The consent page lists what the rules of the server open for this user and these scopes, and nothing else.
+func TestToolsOfTheConsentPage(t *testing.T) {
+	sys := &system{resource: "http://127.0.0.1:8000/mcp", issuer: "http://127.0.0.1:9000"}
+	handler, tools, err := protect(t.Context(), sys, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	for _, c := range []struct{ user, scopes, want string }{
+		{"ada", "notes:read notes:write", "purge_notes read_notes whoami write_note"},
+		{"uma", "notes:read notes:write", "read_notes whoami write_note"},
+		{"uma", "notes:read", "read_notes whoami"},
+		{"ada", "notes:write", ""}, // notes:read is the base of everything here
+		{"uma", "", ""},
+	} {
+		var names []string
+		for _, user := range devas.DefaultUsers() {
+			if user.Name == c.user {
+				for _, tool := range tools(user, strings.Fields(c.scopes)) {
+					require.NotEmpty(t, tool.Title)
+					require.NotEmpty(t, tool.Description)
+					names = append(names, tool.Name)
+				}
+			}
+		}
+		require.Equal(t, c.want, strings.Join(names, " "), "%s with %s", c.user, c.scopes)
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1:8000/", nil))
+	require.Equal(t, http.StatusNotFound, w.Code)
+	require.Contains(t, w.Body.String(), sys.resource)
 }

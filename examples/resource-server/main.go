@@ -129,6 +129,9 @@ func run(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 	}
 	mux := http.NewServeMux()
 	auth.Mount(mux, handler)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "There is nothing here. The MCP endpoint is "+opt.resource, http.StatusNotFound)
+	})
 
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() {

@@ -86,6 +86,10 @@ func (b *Browser) Authorize(ctx context.Context, authorizationURL string, d Deci
 			p, err = b.Get(ctx, p.Location.String())
 			continue
 		}
+		if p.Next != nil {
+			p, err = b.Get(ctx, p.Next.String())
+			continue
+		}
 		form, values, ok := d.act(p)
 		if !ok {
 			return nil, &PageError{Status: p.Status, Title: p.Title(), Body: p.Body}
@@ -135,12 +139,14 @@ func newResult(u *url.URL) *Result {
 	return &Result{URL: u, Code: q.Get("code"), State: q.Get("state"), Issuer: q.Get("iss"), Error: q.Get("error"), ErrorDescription: q.Get("error_description")}
 }
 
-// A Page is one answer. Location is set, and absolute, when it is a redirect, which is never followed by itself.
+// A Page is one answer. Location is set, and absolute, when it is a redirect, which is never followed by itself. Next is where a page leads by itself
+// after a while, absolute too.
 type Page struct {
 	URL      *url.URL
 	Status   int
 	Header   http.Header
 	Location *url.URL
+	Next     *url.URL
 	Body     string
 	Forms    []Form
 }
@@ -190,6 +196,11 @@ func (b *Browser) do(req *http.Request) (*Page, error) {
 	p := &Page{URL: req.URL, Status: resp.StatusCode, Header: resp.Header, Body: string(body), Forms: parseForms(string(body))}
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		if p.Location, err = resp.Location(); err != nil {
+			return nil, err
+		}
+	}
+	if _, next, ok := strings.Cut(resp.Header.Get("Refresh"), "url="); ok {
+		if p.Next, err = req.URL.Parse(next); err != nil {
 			return nil, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -50,7 +51,14 @@ func pages(t *testing.T) *httptest.Server {
 		if r.PostFormValue("csrf") != `a&b"` {
 			to = "/problem"
 		}
+		if r.PostFormValue("decision") == "approve" {
+			w.Header().Set("Refresh", "1; url=/done?"+strings.SplitN(to, "?", 2)[1])
+			return
+		}
 		http.Redirect(w, r, to, http.StatusSeeOther)
+	})
+	mux.HandleFunc("GET /done", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://127.0.0.1:1/cb?"+r.URL.RawQuery, http.StatusSeeOther)
 	})
 	mux.HandleFunc("GET /loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/loop", http.StatusSeeOther) })
 	s := httptest.NewServer(mux)

@@ -267,12 +267,39 @@ func TestAS15_ParametersAtTheAuthorizationEndpoint(t *testing.T) {
 		q.Add("state", "other")
 		require.NotContains(t, requireErrorRedirect(t, e, e.get("/authorize?"+q.Encode()), "invalid_request"), "state")
 	})
+	t.Run("AS-16 wishes that this server does not know are ignored", func(t *testing.T) {
+		for _, name := range []string{"acr_values", "display", "id_token_hint", "claims", "ui_locales", "prompt"} {
+			e.code(request(id, name, "x"), asDev)
+		}
+	})
 	t.Run("AS-15 unknown parameters are ignored", func(t *testing.T) {
 		require.NotEmpty(t, e.code(request(id, "utm_source", "x", "nonce", "n"), browser.Decision{User: "dev"}))
 	})
 	t.Run("AS-15 unknown scope", func(t *testing.T) {
 		requireErrorRedirect(t, e, e.get("/authorize?"+request(id, "scope", "notes:read nonsense").Encode()), "invalid_scope")
 	})
+}
+
+func TestAS16_LoginHintComesFirstAndNobodyElseIsHidden(t *testing.T) {
+	e := start(t)
+	id := e.newClient()
+	users := func(changes ...string) []string {
+		b := &consenting{browser.New()}
+		p := b.open(e, e.issuer+"/authorize?"+request(id, changes...).Encode())
+		require.Equal(t, "Sign in", p.Title(), p.Body)
+		var names []string
+		for _, f := range p.Forms {
+			for _, in := range f.Fields {
+				if in.Name == "user" {
+					names = append(names, in.Value)
+				}
+			}
+		}
+		return names
+	}
+	require.Equal(t, []string{"ada", "dev", "uma", "rio"}, users())
+	require.Equal(t, []string{"uma", "ada", "dev", "rio"}, users("login_hint", "uma"))
+	require.Equal(t, []string{"ada", "dev", "uma", "rio"}, users("login_hint", "nobody", "acr_values", "x"))
 }
 
 func TestAS17_CORS(t *testing.T) {
@@ -304,7 +331,7 @@ func TestForeignHostNamesAreRefused(t *testing.T) {
 func TestLibraryEndpointsThatAreNotOffered(t *testing.T) {
 	e := start(t)
 	id := e.newClient()
-	for _, path := range []string{"/userinfo", "/register/" + id, "/register/" + rsID, "/authorize/a/b", "/"} {
+	for _, path := range []string{"/userinfo", "/register/" + id, "/register/" + rsID, "/authorize/a/b"} {
 		for _, method := range []string{"GET", "PUT", "DELETE"} {
 			require.Equal(t, http.StatusNotFound, e.send(method, path, http.Header{"Authorization": {"Bearer "}}, "{}").Status, method+" "+path)
 		}

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strings"
+	"slices"
 )
 
 // The two cookies: one recognises the browser, one the sign-in. Neither approves anything by itself.
@@ -82,7 +82,7 @@ func (s *Server) serveSignIn(w http.ResponseWriter, r *http.Request) {
 		if request != "" && !requestID.MatchString(request) {
 			request = ""
 		}
-		s.signIn(w, r, signInView{Request: request, Users: s.cfg.Users, CSRF: s.mac("signin", s.browserCookie(w, r), request)})
+		s.signIn(w, r, signInView{Request: request, Users: s.hinted(r, request), CSRF: s.mac("signin", s.browserCookie(w, r), request)})
 		return
 	}
 	request := r.PostFormValue("request")
@@ -105,11 +105,29 @@ func (s *Server) serveSignIn(w http.ResponseWriter, r *http.Request) {
 	l := login{ID: rand.Text(), User: user.Name, At: s.cfg.Now()}
 	s.store.saveLogin(l)
 	s.setCookie(w, cookieLogin, l.ID)
+	s.log(Event{Kind: EventSignedIn, OK: true, User: user.Name})
 	if request == "" {
-		s.problem(w, r, problemPage{Status: http.StatusOK, Title: "Signed in as " + user.display() + ".", Text: "You can close this window."})
+		http.Redirect(w, r, landing(r.PostFormValue("to")), http.StatusSeeOther)
 		return
 	}
 	http.Redirect(w, r, pathAuthorize+"/"+request, http.StatusSeeOther)
+}
+
+// hinted lists the users, first the one whom login_hint of the waiting request names, if it names one.
+func (s *Server) hinted(r *http.Request, request string) []User {
+	users := slices.Clone(s.cfg.Users)
+	if as, ok := s.waiting(r, request); ok && as.LoginHint != "" {
+		slices.SortStableFunc(users, func(a, b User) int {
+			switch as.LoginHint {
+			case a.Name:
+				return -1
+			case b.Name:
+				return 1
+			}
+			return 0
+		})
+	}
+	return users
 }
 
 // serveSignOut ends the sign-in, to switch account.
@@ -118,6 +136,9 @@ func (s *Server) serveSignOut(w http.ResponseWriter, r *http.Request) {
 	if !ok || !s.macEqual(r.PostFormValue("csrf"), "signout", id) {
 		s.problem(w, r, problemPage{Status: http.StatusForbidden, Title: "This form is out of date.", Text: "Nobody was signed out."})
 		return
+	}
+	if l, ok := s.store.login(id); ok {
+		s.log(Event{Kind: EventSignedOut, OK: true, User: l.User})
 	}
 	s.store.deleteLogin(id)
 	s.setCookie(w, cookieLogin, "")
@@ -129,22 +150,4 @@ func signInURL(request string) string {
 		return pathSignIn
 	}
 	return pathSignIn + "?request=" + url.QueryEscape(request)
-}
-
-// clean prepares foreign text for a page: no control or formatting characters (which include those that reverse direction), one line, not too long.
-func clean(text string, limit int) string {
-	var b strings.Builder
-	n := 0
-	for _, r := range text {
-		if !isDisplayable(r) {
-			continue
-		}
-		if n == limit {
-			b.WriteString("…")
-			break
-		}
-		b.WriteRune(r)
-		n++
-	}
-	return b.String()
 }

@@ -1,12 +1,12 @@
 package devas
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 )
@@ -29,13 +29,32 @@ type Config struct {
 	// Clients are known without registration.
 	Clients []Client
 
-	// Strict refuses requests without a resource (invalid_target) or a scope (invalid_scope). The zero value is the open mode: some clients leave
-	// these parameters out, so when exactly one resource is configured a missing resource means that one, and a missing scope means all of its
-	// scopes. Each time is logged.
+	// Strict refuses requests without a resource (invalid_target) or a scope (invalid_scope), and gives no scope to an application that registered
+	// itself until an administrator has permitted it. The zero value is the open mode: some clients leave these parameters out, so when there is
+	// exactly one resource a missing resource means that one, and a missing scope means all of its scopes, which is logged each time; and applications
+	// may ask for every scope.
 	Strict bool
 
 	// NoRegistration switches dynamic client registration (RFC 7591) off.
 	NoRegistration bool
+
+	// NoDocuments switches client ID metadata documents off. The zero value fetches the document of every client that has one, from public addresses
+	// only.
+	NoDocuments bool
+
+	// DocumentHosts, when not nil, are the only hosts whose metadata documents are fetched; an empty list allows none.
+	DocumentHosts []string
+
+	// DangerouslyFetchLoopback allows metadata documents to be fetched from this machine, with these roots for TLS. It is for tests.
+	DangerouslyFetchLoopback *x509.CertPool
+
+	// DPoPNonces asks for a nonce of this server in every DPoP proof at the token endpoint (RFC 9449, Section 8).
+	DPoPNonces bool
+
+	// File keeps what has to survive a restart: servers and permissions that were made on the administrators' pages, registered clients, grants and the
+	// event log. The signing key is not in it: every start has a fresh one, so access tokens end with the process and refresh tokens live on. Secrets
+	// and refresh tokens are in it as SHA-256 digests only. Empty keeps everything in memory.
+	File string
 
 	// TokenLifetime is the life of an access token: at most 10 minutes, zero means 5.
 	TokenLifetime time.Duration
@@ -48,7 +67,7 @@ type Config struct {
 	Now func() time.Time
 }
 
-// A Resource is one protected resource, for example an MCP server.
+// A Resource is one protected resource, for example an MCP server. The zero values of Owner, Access and Users let every user in.
 type Resource struct {
 	// Identifier is the absolute URL of the resource; it becomes the aud of tokens exactly as written here.
 	Identifier string
@@ -56,14 +75,44 @@ type Resource struct {
 	Name string
 	// Scopes are what can be granted for this resource.
 	Scopes []Scope
+
+	// Owner is the name of the user who is responsible for it, if any.
+	Owner string `json:",omitempty"`
+	// Access says which users may authorize applications for it, within the bounds of their roles. Empty means the owner, or everyone if there is none.
+	Access Access `json:",omitempty"`
+	// Users are the names of those who may when Access is [AccessListed]; the owner may in any case.
+	Users []string `json:",omitempty"`
+
+	// OpaqueTokens makes the access tokens for this resource random strings, which it has to introspect (RFC 7662), instead of JWTs.
+	OpaqueTokens bool `json:",omitempty"`
+
+	// Tools lists what these scopes open for this user, for the consent page. Nil: the page shows scopes only.
+	Tools func(user User, scopes []string) []Tool `json:"-"`
 }
 
-// A Scope is a scope value and the sentence that explains it to the user.
+// Access says which users may use a resource.
+type Access string
+
+// The values of [Access].
+const (
+	AccessEveryone Access = "everyone"
+	AccessOwner    Access = "owner"
+	AccessListed   Access = "listed"
+)
+
+// A Scope is a scope value and how it is explained to the user.
 type Scope struct {
 	Name string
-	// Text is shown on the consent page beside the name. Empty shows the name alone.
-	Text string
+	// Title is a short display name. Empty means Name.
+	Title string `json:",omitempty"`
+	// Text is a sentence that says what the scope allows. Empty shows the name alone.
+	Text string `json:",omitempty"`
+	// Roles may have the scope. Nil leaves that to [Config.RoleScopes].
+	Roles []string `json:",omitempty"`
 }
+
+// A Tool is something that a resource offers, as the consent page shows it. Title may be empty; everything is plain text.
+type Tool struct{ Name, Title, Description string }
 
 // A Client is registered before the server starts. The zero value of Scopes gives it no scope.
 type Client struct {
@@ -81,6 +130,14 @@ type Client struct {
 	AllScopes bool
 	// MayIntrospect lets the client use the introspection endpoint; it needs a Secret.
 	MayIntrospect bool
+
+	// Agent lets the client act for itself with the client_credentials grant, with its Scopes and Roles; it needs a Secret or a JWKS. Such a client gets
+	// no refresh token (RFC 6749, Section 4.4.3).
+	Agent bool
+	// Roles become the roles claim of tokens that an agent gets for itself.
+	Roles []string
+	// JWKS is a JSON Web Key Set of public keys. With it the client authenticates with private_key_jwt instead of a Secret.
+	JWKS string
 }
 
 // Lifetimes, in seconds where the library wants them so.
@@ -96,9 +153,6 @@ const (
 func (c *Config) fillDefaults() {
 	if c.Users == nil {
 		c.Users = DefaultUsers()
-	}
-	if c.RoleScopes == nil {
-		c.RoleScopes = DefaultRoleScopes(c.Resources)
 	}
 	if c.TokenLifetime == 0 {
 		c.TokenLifetime = defaultTokenLifetime
@@ -123,24 +177,16 @@ func (c *Config) validate() error {
 		bad("Config.Resources is empty: name at least one resource")
 	}
 	known := map[string]bool{}
-	identifiers := map[string]bool{}
 	for i, r := range c.Resources {
-		if err := checkResource(r.Identifier); err != nil {
-			bad("Config.Resources[%d].Identifier: %w", i, err)
+		if mistakes, ok := checkServer(r, c.Users).(interface{ Unwrap() []error }); ok {
+			for _, err := range mistakes.Unwrap() {
+				bad("Config.Resources[%d].%w", i, err)
+			}
 		}
-		// Both spellings are accepted in requests, so two resources must not differ in the last slash alone.
-		if key := strings.TrimSuffix(r.Identifier, "/"); identifiers[key] {
-			bad("Config.Resources[%d].Identifier %q is listed twice (a trailing slash makes no difference)", i, r.Identifier)
-		} else {
-			identifiers[key] = true
+		if same, ok := findResource(c.Resources[:i], r.Identifier); ok {
+			bad("Config.Resources[%d].Identifier %q is listed twice, the other is %q (a trailing slash makes no difference)", i, r.Identifier, same.Identifier)
 		}
 		for _, s := range r.Scopes {
-			if !validScopeName(s.Name) {
-				bad("Config.Resources[%d].Scopes: %q is not a scope name (RFC 6749, Section 3.3)", i, s.Name)
-			}
-			if s.Name == "openid" || s.Name == "offline_access" {
-				bad("Config.Resources[%d].Scopes: %q has a meaning of its own and cannot belong to a resource", i, s.Name)
-			}
 			known[s.Name] = true
 		}
 	}
@@ -176,6 +222,20 @@ func (c *Config) validate() error {
 			if !known[s] {
 				bad("Config.Clients[%d].Scopes: %q belongs to no resource", i, s)
 			}
+		}
+		if cl.Secret != "" && cl.JWKS != "" {
+			bad("Config.Clients[%d] has a Secret and a JWKS: choose one way of authentication", i)
+		}
+		if cl.JWKS != "" {
+			if _, err := parsePublicKeys([]byte(cl.JWKS)); err != nil {
+				bad("Config.Clients[%d].JWKS: %w", i, err)
+			}
+		}
+		if cl.Agent && cl.Secret == "" && cl.JWKS == "" {
+			bad("Config.Clients[%d].Agent needs a Secret or a JWKS: client_credentials is for confidential clients (RFC 6749, Section 4.4)", i)
+		}
+		if !cl.Agent && cl.Roles != nil {
+			bad("Config.Clients[%d].Roles is for agents: set Agent, or leave it out", i)
 		}
 		if cl.MayIntrospect && cl.Secret == "" {
 			bad("Config.Clients[%d].MayIntrospect needs a Secret: introspection is for authenticated clients (RFC 7662, Section 2.1)", i)
@@ -230,33 +290,4 @@ func isLoopbackHost(host string) bool {
 	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
-}
-
-// resource returns the configured resource that a request means, which may spell it with or without a trailing slash.
-func (c *Config) resource(requested string) (*Resource, bool) {
-	for _, trim := range []bool{false, true} {
-		i := slices.IndexFunc(c.Resources, func(r Resource) bool {
-			if trim {
-				return strings.TrimSuffix(r.Identifier, "/") == strings.TrimSuffix(requested, "/")
-			}
-			return r.Identifier == requested
-		})
-		if i >= 0 {
-			return &c.Resources[i], true
-		}
-	}
-	return nil, false
-}
-
-// scopeNames lists every configured scope once, in the order of configuration.
-func (c *Config) scopeNames() []string {
-	var names []string
-	for _, r := range c.Resources {
-		for _, s := range r.Scopes {
-			if !slices.Contains(names, s.Name) {
-				names = append(names, s.Name)
-			}
-		}
-	}
-	return names
 }

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -52,6 +55,24 @@ func (b *consenting) open(e *env, target string) *browser.Page {
 		require.NoError(e.t, err)
 	}
 	return p
+}
+
+// arrive goes on from a decision to the application and returns what it is told.
+func (b *consenting) arrive(e *env, p *browser.Page) url.Values {
+	e.t.Helper()
+	for range 5 {
+		switch {
+		case p.Location != nil && !strings.HasPrefix(p.Location.String(), e.issuer+"/"):
+			return p.Location.Query()
+		case p.Location != nil:
+			p = b.open(e, p.Location.String())
+		default:
+			require.NotNil(e.t, p.Next, p.Title())
+			p = b.open(e, p.Next.String())
+		}
+	}
+	require.Fail(e.t, "the pages do not lead to the application")
+	return nil
 }
 
 func (b *consenting) signIn(e *env, p *browser.Page, user string) *browser.Page {
@@ -127,7 +148,7 @@ func TestAS42_DecisionNeedsAFormTokenOfThisLoginAndRequest(t *testing.T) {
 		got, err := b.Submit(t.Context(), p, form, approve)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusSeeOther, got.Status)
-		require.NotEmpty(t, got.Location.Query().Get("code"))
+		require.NotEmpty(t, b.arrive(e, got).Get("code"))
 	})
 }
 
@@ -145,13 +166,91 @@ func TestAS40_ConsentPageTellsWhatIsAtStake(t *testing.T) {
 	e := start(t)
 	id := e.newClient()
 	_, p := e.consentPage(id, "dev", "redirect_uri", "http://127.0.0.1:61000/callback")
-	for _, want := range []string{"Test client", "unverified", id, "Notes", resource, "Dev, developer", "Read your notes", "notes:read", "Write notes", "127.0.0.1:61000"} {
+	for _, want := range []string{"Test client", "Unverified", id, "Notes", resource, "Dev, developer", "Read your notes", "notes:read", "Write notes", "127.0.0.1:61000"} {
 		require.Contains(t, p.Body, want)
 	}
 	require.Contains(t, p.Body, "a program on this computer", "AS-41")
-	require.NotContains(t, p.Body, "<script", "AS-49")
+	require.Contains(t, p.Body, `<html lang="en">`, "AS-49")
 	_, conf := e.consentPage(confID, "dev")
-	require.Contains(t, conf.Body, "configured on this server")
+	require.Contains(t, conf.Body, "Known to this server")
+}
+
+// withTools gives the resource the tools of a notebook.
+func withTools(c *devas.Config) {
+	c.Resources[0].Tools = notebookTools
+	c.Resources[0].Name = "Example notebook"
+	c.Resources[0].Scopes = []devas.Scope{
+		{Name: "notes:read", Title: "Read your notes", Text: "See everything that you have written down."},
+		{Name: "notes:write", Title: "Write notes for you", Text: "Add notes to your notebook. Nothing is overwritten."},
+	}
+}
+
+func notebookTools(u devas.User, scopes []string) []devas.Tool {
+	tools := []devas.Tool{{Name: "whoami", Title: "Who am I", Description: "Tells who is calling, and with which scopes."}}
+	if slices.Contains(scopes, "notes:read") {
+		tools = append(tools, devas.Tool{Name: "read_notes", Title: "Read notes", Description: "Reads your notes, newest first."})
+	}
+	if slices.Contains(scopes, "notes:write") {
+		tools = append(tools, devas.Tool{Name: "write_note", Title: "Write a note", Description: "Writes a note into your notebook."})
+	}
+	if len(scopes) > 0 {
+		tools = append(tools, devas.Tool{Name: "count_notes", Description: "Tells how many notes you have."})
+	}
+	if slices.Contains(u.Roles, devas.RoleAdmin) {
+		tools = append(tools, devas.Tool{Name: "purge_notes", Title: "Delete all notes", Description: "Deletes the notes of everybody."})
+	}
+	return tools
+}
+
+func TestAS40_ToolsThatTheScopesOpen(t *testing.T) {
+	e := start(t, withTools)
+	id := e.newClient()
+	// rows are what the page says about each tool, without markup and white space.
+	rows := func(p *openPage) (out []string) {
+		_, list, _ := strings.Cut(p.Body, `<ul class="list tools">`)
+		list, _, _ = strings.Cut(list, "</ul>")
+		for _, li := range strings.Split(list, "<li")[1:] {
+			out = append(out, strings.Join(strings.Fields(regexp.MustCompile(`<[^>]*>|^[^>]*>`).ReplaceAllString(li, " ")), " "))
+		}
+		return out
+	}
+	_, p := e.consentPage(id, "dev")
+	require.Equal(t, []string{
+		"Who am I whoami Tells who is calling, and with which scopes. always available",
+		"Read notes read_notes Reads your notes, newest first. needs notes:read not available without notes:read",
+		"Write a note write_note Writes a note into your notebook. needs notes:write not available without notes:write",
+		"count_notes Tells how many notes you have. needs notes:read or notes:write",
+	}, rows(p))
+	require.Contains(t, p.Body, `<li class="n1">`, "the mark that the style sheet turns into words")
+	t.Run("AS-40 for this user's roles", func(t *testing.T) {
+		_, p := e.consentPage(id, "ada")
+		require.Len(t, rows(p), 5)
+		require.Contains(t, rows(p)[4], "Delete all notes")
+		_, p = e.consentPage(id, "rio")
+		require.Len(t, rows(p), 3, "rio cannot be offered notes:write")
+	})
+	t.Run("AS-40 for the scopes that are asked for", func(t *testing.T) {
+		_, p := e.consentPage(id, "dev", "scope", "notes:write")
+		require.Len(t, rows(p), 3)
+		require.NotContains(t, p.Body, "read_notes")
+	})
+	t.Run("AS-45 what a server says of its tools is foreign text", func(t *testing.T) {
+		e := start(t, func(c *devas.Config) {
+			c.Resources[0].Tools = func(devas.User, []string) []devas.Tool {
+				tools := []devas.Tool{{Name: "x\u202ey", Title: "<script>alert(1)</script>", Description: "line\nbreak </li></ul>" + strings.Repeat("z", 1000)}}
+				for i := range 150 {
+					tools = append(tools, devas.Tool{Name: "tool" + strconv.Itoa(i)})
+				}
+				return tools
+			}
+		})
+		_, p := e.consentPage(e.newClient(), "dev")
+		found := rows(p)
+		require.Len(t, found, 101)
+		require.Equal(t, "and 51 more", found[100])
+		require.Contains(t, found[0], "&lt;script&gt;alert(1)&lt;/script&gt; xy line break &lt;/li&gt;&lt;/ul&gt;")
+		require.NotContains(t, p.Body, strings.Repeat("z", 400))
+	})
 }
 
 func TestAS45_ForeignTextIsEscapedAndCleaned(t *testing.T) {
@@ -171,10 +270,16 @@ func TestAS46_SecurityHeaders(t *testing.T) {
 	e := start(t)
 	id := e.newClient()
 	_, p := e.consentPage(id, "dev")
-	sum := sha256.Sum256([]byte(devas.PagesCSS))
-	hash := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
-	require.Contains(t, p.Body, "<style>"+devas.PagesCSS+"</style>", "the style sheet is what was hashed")
-	require.Equal(t, "default-src 'none'; style-src "+hash+"; form-action 'self' http://127.0.0.1:5555; frame-ancestors 'none'; base-uri 'none'",
+	hash := func(text string) string {
+		sum := sha256.Sum256([]byte(text))
+		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	}
+	require.Equal(t, 1, strings.Count(p.Body, "<style"))
+	require.True(t, strings.Contains(p.Body, "<style>"+devas.PagesCSS+"</style>"), "the style sheet is what was hashed")
+	require.Equal(t, 1, strings.Count(p.Body, "<script"))
+	require.True(t, strings.Contains(p.Body, "<script>"+devas.PagesJS+"</script>"), "the script is what was hashed")
+	require.NotRegexp(t, `(?i) (style|on[a-z]+)=|https?://[^"]*\.(js|css|png|svg|woff)`, p.Body[strings.Index(p.Body, "</style>"):strings.Index(p.Body, "<script>")])
+	require.Equal(t, "default-src 'none'; style-src "+hash(devas.PagesCSS)+"; script-src "+hash(devas.PagesJS)+"; form-action 'self' http://127.0.0.1:5555; frame-ancestors 'none'; base-uri 'none'",
 		p.Header.Get("Content-Security-Policy"))
 
 	signIn, err := browser.New().Get(t.Context(), e.issuer+"/signin")
@@ -289,7 +394,7 @@ func TestAS61_RequestExpiresAndIsDecidedOnce(t *testing.T) {
 				defer mu.Unlock()
 				switch {
 				case err != nil:
-				case got.Location != nil && got.Location.Query().Get("code") != "":
+				case got.Location != nil && strings.HasSuffix(got.Location.Path, "/complete"):
 					codes++
 				case got.Status == http.StatusBadRequest:
 					refused++
@@ -323,7 +428,7 @@ func TestAS62_WithoutALogin(t *testing.T) {
 		require.Equal(t, "/signin", p.URL.Path)
 		back := b.signIn(e, p.Page, "dev")
 		require.Equal(t, "/authorize/"+p.URL.Query().Get("request"), back.URL.Path)
-		require.Equal(t, "Allow access?", back.Title())
+		require.Equal(t, "Authorize Application", back.Title())
 	})
 	t.Run("AS-62 a decision without a login is 401 with a link", func(t *testing.T) {
 		b, p := e.consentPage(id, "dev")

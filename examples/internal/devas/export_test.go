@@ -32,7 +32,11 @@ var (
 	MaxSessions  = maxSessions
 	MaxClients   = maxClients
 	PagesCSS     = pagesCSS
+	PagesJS      = pagesJS
 	AtToken      = func() context.Context { return withFacts(context.Background(), facts{endpoint: pathToken}) }
+	WithDocument = func(id string) context.Context {
+		return withFacts(context.Background(), facts{endpoint: pathToken, documentID: id, document: &goidc.Client{ID: id}})
+	}
 	AtIntrospect = func() context.Context { return withFacts(context.Background(), facts{endpoint: pathIntrospect}) }
 )
 

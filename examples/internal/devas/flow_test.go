@@ -40,9 +40,9 @@ func TestAS02_MetadataMembers(t *testing.T) {
 	require.NotContains(t, m["introspection_endpoint_auth_methods_supported"], "none")
 	require.Equal(t, []any{"notes:read", "notes:write"}, m["scopes_supported"])
 	require.Equal(t, true, m["authorization_response_iss_parameter_supported"])
-	require.Equal(t, false, m["client_id_metadata_document_supported"])
+	require.Equal(t, true, m["client_id_metadata_document_supported"])
 	require.Equal(t, []any{resource}, m["protected_resources"])
-	require.NotEmpty(t, m["dpop_signing_alg_values_supported"])
+	require.Equal(t, []any{"ES256", "ES384", "PS256", "RS256", "EdDSA"}, m["dpop_signing_alg_values_supported"])
 	for member, path := range map[string]string{"authorization_endpoint": "/authorize", "token_endpoint": "/token", "jwks_uri": "/jwks",
 		"registration_endpoint": "/register", "introspection_endpoint": "/introspect", "revocation_endpoint": "/revoke"} {
 		require.Equal(t, e.issuer+path, m[member])
@@ -152,7 +152,7 @@ func TestIssuedScopeIsTheIntersectionOfAllTerms(t *testing.T) {
 		b, p := e.consentPage(e.newClient(), "rio")
 		done, err := b.Submit(t.Context(), p, decisionForm(t, p), map[string][]string{"decision": {"approve"}, "scope": {"notes:write", "notes:read"}})
 		require.NoError(t, err)
-		code := done.Location.Query().Get("code")
+		code := b.arrive(e, done).Get("code")
 		require.NotEmpty(t, code)
 		a := e.token(exchange(p.clientID, code))
 		require.Equal(t, "notes:read", a.str("scope"))

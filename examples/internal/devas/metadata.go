@@ -3,6 +3,8 @@ package devas
 import (
 	"encoding/json"
 	"net/http"
+
+	"github.com/luikyv/go-oidc/pkg/goidc"
 )
 
 // metadata is the authorization server metadata (RFC 8414, Section 2) with the members that OpenID discovery requires. The library's own document says
@@ -21,6 +23,7 @@ type metadata struct {
 	GrantTypesSupported               []string `json:"grant_types_supported"`
 	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported"`
 	TokenAuthMethodsSupported         []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgsSupported            []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IntrospectionAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported"`
 	RevocationAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported"`
 	DPoPAlgsSupported                 []string `json:"dpop_signing_alg_values_supported"`
@@ -40,25 +43,30 @@ func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 		JWKSURI:                           s.cfg.Issuer + pathJWKS,
 		IntrospectionEndpoint:             s.cfg.Issuer + pathIntrospect,
 		RevocationEndpoint:                s.cfg.Issuer + pathRevoke,
-		ScopesSupported:                   append([]string{}, s.cfg.scopeNames()...),
+		ScopesSupported:                   append([]string{}, scopeNames(s.list.Load().all)...),
 		ResponseTypesSupported:            []string{"code"},
 		ResponseModesSupported:            []string{"query"},
 		GrantTypesSupported:               []string{"authorization_code", "refresh_token"},
 		CodeChallengeMethodsSupported:     []string{"S256"},
-		TokenAuthMethodsSupported:         []string{"none", "client_secret_basic", "client_secret_post"},
+		TokenAuthMethodsSupported:         []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
 		IntrospectionAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post"},
-		RevocationAuthMethodsSupported:    []string{"none", "client_secret_basic", "client_secret_post"},
-		DPoPAlgsSupported:                 []string{"ES256"},
+		RevocationAuthMethodsSupported:    []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
+		DPoPAlgsSupported:                 s.proofs.verifier.Algorithms(),
 		IssParameterSupported:             true,
-		// Client ID metadata documents are not built yet; say so rather than leave it out.
-		ClientIDMetadataDocumentSupported: false,
+		ClientIDMetadataDocumentSupported: s.documents != nil,
 		SubjectTypesSupported:             []string{"public"},
 		IDTokenAlgsSupported:              []string{"ES256"},
 	}
 	if !s.cfg.NoRegistration {
 		m.RegistrationEndpoint = s.cfg.Issuer + pathRegister
 	}
-	for _, r := range s.cfg.Resources {
+	for _, alg := range assertionAlgorithms {
+		m.TokenAuthAlgsSupported = append(m.TokenAuthAlgsSupported, string(alg))
+	}
+	if s.hasAgents() {
+		m.GrantTypesSupported = append(m.GrantTypesSupported, string(goidc.GrantClientCredentials))
+	}
+	for _, r := range s.list.Load().all {
 		m.ProtectedResources = append(m.ProtectedResources, r.Identifier)
 	}
 	w.Header().Set("Content-Type", "application/json")

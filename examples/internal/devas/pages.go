@@ -4,53 +4,60 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"encoding/base64"
 	"html/template"
 	"net/http"
 	"net/url"
 	"regexp"
-	"unicode"
-
-	"github.com/luikyv/go-oidc/pkg/goidc"
 )
 
-//go:embed pages.html
-var pagesHTML string
+//go:embed pages*.html
+var pagesHTML embed.FS
 
 //go:embed pages.css
 var pagesCSS string
 
+// pagesJS is a convenience: every page does its work without it.
+//
+//go:embed pages.js
+var pagesJS string
+
 var pages = template.Must(template.New("pages").Funcs(template.FuncMap{
-	"css":   func() template.CSS { return template.CSS(pagesCSS) },
-	"clean": func(s string) string { return clean(s, 100) },
-	"long":  func(s string) string { return clean(s, 400) },
-}).Parse(pagesHTML))
+	"css":     func() template.CSS { return template.CSS(pagesCSS) },
+	"js":      func() template.JS { return template.JS(pagesJS) },
+	"clean":   func(s string) string { return clean(s, 100) },
+	"long":    func(s string) string { return clean(s, 400) },
+	"initial": initial,
+}).ParseFS(pagesHTML, "*.html"))
 
-// styleHash lets the one style sheet through the content security policy.
-var styleHash = func() string {
-	d := sha256.Sum256([]byte(pagesCSS))
+// styleHash and scriptHash let the one style sheet and the one script through the content security policy.
+var (
+	styleHash  = hashSource(pagesCSS)
+	scriptHash = hashSource(pagesJS)
+)
+
+func hashSource(text string) string {
+	d := sha256.Sum256([]byte(text))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(d[:]) + "'"
-}()
-
-type signInView struct {
-	Request string
-	Users   []User
-	CSRF    string
 }
 
-type consentView struct {
-	Request           *goidc.AuthnSession
-	Client            *goidc.Client
-	Resource          *Resource
-	User              User
-	Offered           []Scope
-	CSRF, SignOutCSRF string
+// A frame is what surrounds the content of a page.
+type frame struct {
+	Title string
+	// User is signed in; nil on pages of an authorization request, which say it themselves.
+	User        *User
+	SignOutCSRF string
+	// Nav leads through the account and administration pages; pages without it are narrow.
+	Nav    []navLink
+	Script bool
+	// Forward, if set, is where the browser goes by itself after a moment: a path of this server.
+	Forward string
+}
 
-	// Filled by the page.
-	Verified     bool
-	RedirectHost string
-	Loopback     bool
+type navLink struct {
+	Path, Text string
+	Current    bool
 }
 
 // A problemPage is a plain sentence, what to do next, and perhaps a link within this server. It never repeats a parameter of the request.
@@ -62,66 +69,45 @@ type problemPage struct {
 	Reference   string // filled by problem, also logged
 }
 
-func (s *Server) signIn(w http.ResponseWriter, r *http.Request, v signInView) {
-	s.writePage(w, r, http.StatusOK, "signin", v, "")
-}
+// Good says that nothing went wrong.
+func (p problemPage) Good() bool { return p.Status < 400 }
 
-func (s *Server) consent(w http.ResponseWriter, r *http.Request, v consentView) {
-	s.complete(&v)
-	s.writePage(w, r, http.StatusOK, "consent", v, v.Request.RedirectURI)
-}
-
-// noAccess is AS-63: the user may have none of the scopes that the application asks for.
-func (s *Server) noAccess(w http.ResponseWriter, r *http.Request, v consentView) {
-	s.complete(&v)
-	s.cfg.Logger.Info("the user's roles allow none of the requested scopes", "user", v.User.Name, "resource", v.Resource.Identifier, "scope", v.Request.Scopes)
-	s.writePage(w, r, http.StatusForbidden, "noaccess", v, v.Request.RedirectURI)
-}
+// Frame is the frame of the page.
+func (p problemPage) Frame() frame { return frame{Title: p.Title} }
 
 func (s *Server) problem(w http.ResponseWriter, r *http.Request, p problemPage) {
 	p.Reference = rand.Text()[:10]
-	if p.Status >= 400 {
+	if !p.Good() {
 		s.cfg.Logger.Info("a page told the user of a problem", "reference", p.Reference, "title", p.Title, "path", r.URL.Path)
 	}
-	s.writePage(w, r, p.Status, "problem", p, "")
-}
-
-func (s *Server) complete(v *consentView) {
-	v.Verified = s.configured[v.Client.ID]
-	_, _, v.Loopback = splitLoopback(v.Request.RedirectURI)
-	if u, err := url.Parse(v.Request.RedirectURI); err == nil {
-		v.RedirectHost = u.Host
-		if u.Host == "" {
-			v.RedirectHost = u.Scheme + ":"
-		}
-	}
-	if v.Client.Name == "" {
-		v.Client.Name = v.Client.ID
-	}
-	if v.Resource.Name == "" {
-		cp := *v.Resource
-		cp.Name = cp.Identifier
-		v.Resource = &cp
-	}
+	s.writePage(w, p.Status, "problem", p, "")
 }
 
 // writePage renders before it writes, so that a fault in a template gives no half page. Browsers apply form-action also to the redirect that answers a
 // form, so the redirect's origin is listed where a form leads to the application.
-func (s *Server) writePage(w http.ResponseWriter, _ *http.Request, status int, name string, data any, redirectURI string) {
+func (s *Server) writePage(w http.ResponseWriter, status int, name string, data interface{ Frame() frame }, redirectURI string) {
 	var buf bytes.Buffer
 	if err := pages.ExecuteTemplate(&buf, name, data); err != nil {
 		s.cfg.Logger.Error("a page could not be rendered", "page", name, "err", err)
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}
-	formAction := "'self'"
+	policy := "default-src 'none'; style-src " + styleHash
+	f := data.Frame()
+	if f.Script {
+		policy += "; script-src " + scriptHash
+	}
+	policy += "; form-action 'self'"
 	if o := formActionSource(redirectURI); o != "" {
-		formAction += " " + o
+		policy += " " + o
 	}
 	pageHeaders(w.Header())
-	w.Header().Set("Content-Security-Policy",
-		"default-src 'none'; style-src "+styleHash+"; form-action "+formAction+"; frame-ancestors 'none'; base-uri 'none'")
+	w.Header().Set("Content-Security-Policy", policy+"; frame-ancestors 'none'; base-uri 'none'")
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if f.Forward != "" {
+		// One second: long enough to be read, and browsers then replace the page in their history.
+		w.Header().Set("Refresh", "1; url="+f.Forward)
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(buf.Bytes())
 }
@@ -151,11 +137,6 @@ func formActionSource(redirectURI string) string {
 		return u.Scheme + "://" + u.Host
 	}
 	return u.Scheme + ":"
-}
-
-// isDisplayable shuts out controls, format characters (bidirectional overrides among them), private use and line separators.
-func isDisplayable(r rune) bool {
-	return r != unicode.ReplacementChar && !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs, unicode.Zl, unicode.Zp)
 }
 
 // renderError is what the library calls when an authorization request fails without a redirect.

@@ -15,6 +15,7 @@ import (
 const (
 	storeBrowser = "browser" // digest of the browser cookie that opened the request
 	storeOpened  = "opened"  // time.Time
+	storeKey     = "jkt"     // here and in the grant: thumbprint of the DPoP key that it is bound to, if any
 	storeRoles   = "roles"   // in the grant: roles at the time of approval
 )
 
@@ -54,13 +55,13 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, as *goidc.AuthnSe
 	case len(as.Resources) > 1:
 		// A token is meant for one resource (RFC 9700, Section 2.3).
 		return refuse(goidc.ErrorCodeInvalidTarget, "exactly one resource can be requested")
-	case len(as.Resources) == 0 && open && len(s.cfg.Resources) == 1:
-		as.Resources = goidc.Resources{s.cfg.Resources[0].Identifier}
+	case len(as.Resources) == 0 && open && len(s.list.Load().all) == 1:
+		as.Resources = goidc.Resources{s.list.Load().all[0].Identifier}
 		s.cfg.Logger.Warn("open mode: the request named no resource", "client_id", as.ClientID, "assumed", as.Resources[0])
 	case len(as.Resources) == 0:
 		return refuse(goidc.ErrorCodeInvalidTarget, "the resource parameter is required")
 	}
-	res, ok := s.cfg.resource(as.Resources[0])
+	res, ok := s.resource(as.Resources[0])
 	if !ok {
 		return refuse(goidc.ErrorCodeInvalidTarget, "the resource is not known")
 	}
@@ -71,15 +72,13 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, as *goidc.AuthnSe
 		if !open {
 			return refuse(goidc.ErrorCodeInvalidScope, "the scope parameter is required")
 		}
-		names := make([]string, len(res.Scopes))
-		for i, sc := range res.Scopes {
-			names[i] = sc.Name
-		}
-		as.Scopes = strings.Join(names, " ")
+		as.Scopes = joinScopes(res.Scopes)
 		s.cfg.Logger.Warn("open mode: the request named no scope", "client_id", as.ClientID, "assumed", as.Scopes)
 	}
 
-	if bound := s.store.clientScopes(as.ClientID); as.Scopes != "" && len(possible(res, bound, as.Scopes)) == 0 {
+	if bound := s.allowedScopes(as.ClientID, res); as.Scopes != "" && len(possible(res, bound, as.Scopes)) == 0 {
+		s.log(Event{Kind: EventConsentRefused, Client: as.ClientID, Server: res.Identifier, Scope: clean(as.Scopes, 300),
+			Detail: "none of the scopes belongs to the server and is permitted to the application"})
 		return refuse(goidc.ErrorCodeInvalidScope, "none of the scopes belongs to the resource and is allowed to the client")
 	}
 
@@ -92,6 +91,7 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, as *goidc.AuthnSe
 
 	as.Store[storeBrowser] = digest(s.browserCookie(w, r))
 	as.Store[storeOpened] = s.cfg.Now()
+	as.Store[storeKey] = factsFrom(r.Context()).jkt
 	http.Redirect(w, r, pathAuthorize+"/"+as.ID, http.StatusSeeOther)
 	return goidc.StatusPending, nil
 }
@@ -128,9 +128,15 @@ func (s *Server) interact(w http.ResponseWriter, r *http.Request, as *goidc.Auth
 		return pending()
 	}
 
-	res, _ := s.cfg.resource(as.Resources[0])
-	offered := slices.DeleteFunc(possible(res, s.store.clientScopes(as.ClientID), as.Scopes), func(sc Scope) bool { return !s.cfg.roleAllows(user, sc.Name) })
-	noAccess := len(offered) == 0 && as.Scopes != ""
+	res, ok := s.resource(as.Resources[0])
+	if !ok {
+		s.problem(w, r, problemPage{Status: http.StatusBadRequest, Title: "This MCP server is not registered any more.",
+			Text: "It was removed after you were sent here. Go back to the application."})
+		return pending()
+	}
+	offered := slices.DeleteFunc(possible(res, s.allowedScopes(as.ClientID, res), as.Scopes), func(sc Scope) bool { return !s.roleAllows(user, sc) })
+	noAccess := s.access(user, res) != accessGranted || len(offered) == 0 && as.Scopes != ""
+	event := Event{User: user.Name, Client: as.ClientID, Server: res.Identifier}
 	view := consentView{Request: as, Client: c, Resource: res, User: user, Offered: offered, CSRF: s.mac("consent", l.ID, as.ID), SignOutCSRF: s.mac("signout", l.ID)}
 
 	if r.Method == http.MethodGet {
@@ -149,6 +155,11 @@ func (s *Server) interact(w http.ResponseWriter, r *http.Request, as *goidc.Auth
 	}
 	switch r.PostFormValue("decision") {
 	case "deny":
+		event.Kind, event.OK = EventConsentDenied, true
+		if noAccess {
+			event.Detail = "the user went back without access"
+		}
+		s.log(event)
 		return goidc.StatusFailure, nil
 	case "approve":
 	default:
@@ -157,6 +168,8 @@ func (s *Server) interact(w http.ResponseWriter, r *http.Request, as *goidc.Auth
 		return pending()
 	}
 	if noAccess {
+		event.Kind, event.Detail = EventConsentRefused, "the user has no access to the server"
+		s.log(event)
 		s.noAccess(w, r, view)
 		return pending()
 	}
@@ -167,12 +180,21 @@ func (s *Server) interact(w http.ResponseWriter, r *http.Request, as *goidc.Auth
 		}
 	}
 	if len(granted) == 0 && len(offered) > 0 {
+		event.Kind, event.OK, event.Detail = EventConsentDenied, true, "the user approved none of the scopes"
+		s.log(event)
 		return goidc.StatusFailure, goidc.NewError(goidc.ErrorCodeAccessDenied, "the user approved none of the scopes")
 	}
+	s.approved(r, view)
 	as.Subject, as.Username = user.Name, user.Name
 	as.GrantedScopes = strings.Join(granted, " ")
 	as.GrantedResources = goidc.Resources{res.Identifier}
+	jkt, _ := as.Store[storeKey].(string)
 	as.Store = map[string]any{storeRoles: slices.Clone(user.Roles)}
+	if jkt != "" {
+		as.Store[storeKey] = jkt
+	}
+	event.Kind, event.OK, event.Scope = EventConsentGranted, true, as.GrantedScopes
+	s.log(event)
 	return goidc.StatusSuccess, nil
 }
 
@@ -220,6 +242,15 @@ func (s *Server) signedIn(r *http.Request, as *goidc.AuthnSession) (login, User,
 }
 
 func prompts(as *goidc.AuthnSession) []string { return strings.Fields(string(as.Prompt)) }
+
+// joinScopes makes a scope parameter.
+func joinScopes(scopes []Scope) string {
+	names := make([]string, len(scopes))
+	for i, sc := range scopes {
+		names[i] = sc.Name
+	}
+	return strings.Join(names, " ")
+}
 
 // scopeList splits on spaces and drops repetitions.
 func scopeList(scope string) []string {

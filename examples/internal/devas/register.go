@@ -44,17 +44,19 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 	}
 	body, code, err := readRegistration(raw)
 	if err != nil {
-		s.cfg.Logger.Info("registration refused", "err", err)
+		s.log(Event{Kind: EventClientRefused, Detail: "registration: " + err.Error()})
 		writeError(w, http.StatusBadRequest, code, err.Error())
 		return
 	}
+	dpopRequired := body["dpop_bound_access_tokens"] == true
 	mended, err := json.Marshal(body)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, "invalid_client_metadata", "the metadata cannot be read")
 		return
 	}
 	// A fresh header: the library would look at an Authorization header for an initial access token.
-	inner := r.Clone(withFacts(r.Context(), facts{endpoint: pathRegister}))
+	// The library drops dpop_bound_access_tokens, because it does not do DPoP here.
+	inner := r.Clone(withFacts(r.Context(), facts{endpoint: pathRegister, dpopRequired: dpopRequired}))
 	inner.Header = http.Header{"Content-Type": {"application/json"}}
 	inner.Body = io.NopCloser(bytes.NewReader(mended))
 	inner.ContentLength = int64(len(mended))
@@ -68,6 +70,11 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 		}
 		if status == http.StatusCreated {
 			body["client_id_issued_at"] = s.cfg.Now().Unix()
+			if dpopRequired {
+				body["dpop_bound_access_tokens"] = true
+			}
+			id, _ := body["client_id"].(string)
+			s.log(Event{Kind: EventClientRegistered, OK: true, Client: id})
 		}
 		return status
 	})
@@ -85,9 +92,10 @@ func readRegistration(raw []byte) (body map[string]any, code string, err error) 
 		redirectURIs              []string
 		grantTypes, responseTypes []string
 		method, application       string
+		bound                     bool
 	}
 	for name, into := range map[string]any{"redirect_uris": &in.redirectURIs, "grant_types": &in.grantTypes, "response_types": &in.responseTypes,
-		"token_endpoint_auth_method": &in.method, "application_type": &in.application} {
+		"token_endpoint_auth_method": &in.method, "application_type": &in.application, "dpop_bound_access_tokens": &in.bound} {
 		if m, ok := members[name]; ok && json.Unmarshal(m, into) != nil {
 			return nil, badMetadata, errors.New(name + " has the wrong type")
 		}
@@ -143,6 +151,7 @@ func readRegistration(raw []byte) (body map[string]any, code string, err error) 
 			body[name] = m
 		}
 	}
+	body["dpop_bound_access_tokens"] = in.bound
 	body["redirect_uris"], body["application_type"] = in.redirectURIs, in.application
 	body["grant_types"], body["response_types"], body["token_endpoint_auth_method"] = in.grantTypes, in.responseTypes, in.method
 	return body, "", nil
@@ -150,7 +159,7 @@ func readRegistration(raw []byte) (body map[string]any, code string, err error) 
 
 // fitRegistration runs inside the library. A registered client may ask for every scope; the user's roles and consent are the bound.
 func (s *Server) fitRegistration(_ context.Context, _ string, meta *goidc.ClientMeta) error {
-	meta.ScopeIDs = strings.Join(s.cfg.scopeNames(), " ")
+	meta.ScopeIDs = strings.Join(scopeNames(s.list.Load().all), " ")
 	meta.Name = clean(meta.Name, 200)
 	return nil
 }

@@ -12,12 +12,14 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/luikyv/go-oidc/pkg/goidc"
 	"github.com/luikyv/go-oidc/pkg/provider"
+
+	"github.com/go-mcpauth/sdk/examples/internal/cimd"
 )
 
 // Warning is what programs should print before they serve.
@@ -30,17 +32,26 @@ type Server struct {
 	store      *store
 	configured map[string]bool // IDs of Config.Clients
 	formKey    []byte
+	keys       goidc.JSONWebKeySet
 	handler    http.Handler
-	library    http.Handler
+	library    library
+	proofs     *proofs
+	documents  *cimd.Fetcher // nil: switched off
+	journal    journal
+	file       *stateFile
+
+	list    atomic.Pointer[serverList]
+	editing sync.Mutex // held by what administrators change
 
 	// tokens serialises what changes grants: the library reads a grant, checks it and writes it back, and parallel redemptions of one code would
 	// otherwise all succeed.
 	tokens sync.Mutex
 
 	registrations rate
+	completions   completions
 }
 
-// New makes a server with a fresh signing key. It does no I/O and starts nothing.
+// New makes a server with a fresh signing key. It reads Config.File, if that is there, and starts nothing.
 func New(cfg Config) (*Server, error) {
 	cfg.fillDefaults()
 	if err := cfg.validate(); err != nil {
@@ -53,33 +64,59 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:           cfg,
 		issuer:        issuer,
-		store:         newStore(cfg.Now, strings.Join(append(cfg.scopeNames(), "openid"), " ")),
+		store:         newStore(cfg.Now, ""),
+		file:          &stateFile{name: cfg.File},
 		configured:    map[string]bool{},
 		formKey:       make([]byte, 32),
 		registrations: rate{limit: maxRegistrationsPerMinute},
 	}
 	_, _ = rand.Read(s.formKey)
 	for _, c := range cfg.Clients {
-		s.store.pinClient(s.clientFrom(c), c.MayIntrospect)
+		rec, err := configuredClient(c)
+		if err != nil {
+			return nil, fmt.Errorf("devas: Config.Clients: %w", err)
+		}
+		s.store.pinClient(rec)
 		s.configured[c.ID] = true
 	}
-	keys, err := newKeys()
-	if err != nil {
+	if s.keys, err = newKeys(); err != nil {
 		return nil, err
 	}
-	op, err := provider.New(provider.Config{
-		Issuer:      cfg.Issuer,
-		Manager:     s.store,
-		JWKS:        func(context.Context) (goidc.JSONWebKeySet, error) { return keys, nil },
-		IDTokenAlgs: []goidc.SignatureAlgorithm{goidc.SigAlgES256},
-	}, s.options()...)
-	if err != nil {
+	if s.proofs, err = newProofs(cfg); err != nil {
 		return nil, fmt.Errorf("devas: %w", err)
 	}
-	s.library = op.Handler()
+	if s.documents, err = newDocuments(cfg); err != nil {
+		return nil, fmt.Errorf("devas: %w", err)
+	}
+	list := &serverList{all: slices.Clone(cfg.Resources), configured: len(cfg.Resources)}
+	if list, err = s.load(list); err != nil {
+		return nil, fmt.Errorf("devas: %w", err)
+	}
+	if err := s.use(list); err != nil {
+		return nil, fmt.Errorf("devas: %w", err)
+	}
 	s.handler = s.routes()
 	return s, nil
 }
+
+// newLibrary makes the protocol core for a list of servers. All its state is in the store.
+func (s *Server) newLibrary(list *serverList) (http.Handler, error) {
+	op, err := provider.New(provider.Config{
+		Issuer:      s.cfg.Issuer,
+		Manager:     s.store,
+		JWKS:        func(context.Context) (goidc.JSONWebKeySet, error) { return s.keys, nil },
+		IDTokenAlgs: []goidc.SignatureAlgorithm{goidc.SigAlgES256},
+	}, s.options(list)...)
+	if err != nil {
+		return nil, err
+	}
+	return op.Handler(), nil
+}
+
+// library is the protocol core at present.
+type library struct{ atomic.Pointer[http.Handler] }
+
+func (l *library) ServeHTTP(w http.ResponseWriter, r *http.Request) { (*l.Load()).ServeHTTP(w, r) }
 
 // newKeys makes the signing key of this run.
 func newKeys() (goidc.JSONWebKeySet, error) {
@@ -96,18 +133,20 @@ func newKeys() (goidc.JSONWebKeySet, error) {
 	return goidc.JSONWebKeySet{Keys: []goidc.JSONWebKey{{KeyID: fmt.Sprintf("%x", id[:8]), Key: key, Algorithm: string(goidc.SigAlgES256), Use: "sig"}}}, nil
 }
 
-func (s *Server) options() []provider.Option {
+func (s *Server) options(list *serverList) []provider.Option {
 	var scopes []goidc.Scope
-	for _, name := range s.cfg.scopeNames() {
+	for _, name := range scopeNames(list.all) {
 		scopes = append(scopes, goidc.NewScope(name))
 	}
 	var resources []goidc.ResourceIndicator
-	for _, r := range s.cfg.Resources {
+	for _, r := range list.all {
 		resources = append(resources, r.Identifier)
 	}
-	return []provider.Option{
+	options := []provider.Option{
 		provider.WithScopes(scopes...),
 		provider.WithNoneAuthn(), provider.WithSecretBasicAuthn(), provider.WithSecretPostAuthn(),
+		provider.WithPrivateKeyJWTAuthn(assertionAlgorithms...),
+		provider.WithClientSecretVerifier(verifySecret),
 		provider.WithDefaultAuthn(goidc.AuthnMethodNone),
 		provider.WithAuthCodeGrant(provider.AuthCodeGrantConfig{Manager: s.store, ResponseTypes: []goidc.ResponseType{goidc.ResponseTypeCode}},
 			provider.WithPKCE([]goidc.CodeChallengeMethod{goidc.CodeChallengeMethodSHA256}, provider.WithPKCERequired()),
@@ -120,15 +159,12 @@ func (s *Server) options() []provider.Option {
 		provider.WithDCR(s.store, provider.WithDCRClientHandler(s.fitRegistration)),
 		provider.WithLocalhostRedirectURIs(),
 		provider.WithResourceIndicators(resources),
-		provider.WithDPoP([]goidc.SignatureAlgorithm{goidc.SigAlgES256}),
+		// DPoP is not the library's: see proofs.
+		provider.WithGrantHandler(s.grantAgent),
 		provider.WithJTIConsumer(s.store.consumeJTI),
-		provider.WithTokenOptions(func(context.Context, *goidc.Grant, *goidc.Client) goidc.TokenOptions {
-			return goidc.NewJWTTokenOptions(goidc.SigAlgES256, int(s.cfg.TokenLifetime/time.Second))
-		}),
-		provider.WithTokenClaims(func(_ context.Context, _ *goidc.Token, g *goidc.Grant) map[string]any {
-			roles, _ := g.Store[storeRoles].([]string)
-			return map[string]any{"roles": append([]string{}, roles...)}
-		}),
+		provider.WithTokenOptions(s.tokenOptions, provider.WithOpaqueTokens(s.store)),
+		provider.WithTokenClaims(tokenClaims),
+		provider.WithTokenHandler(s.tokenIssued),
 		// Which clients may introspect is decided in store.Client, before authentication.
 		provider.WithTokenIntrospection(func(_ context.Context, c *goidc.Client, _ goidc.TokenInfo) bool { return !c.IsPublic() }),
 		provider.WithTokenRevocation(func(context.Context, *goidc.Client) bool { return true }, provider.WithTokenRevocationRevokeGrantOnAccessToken()),
@@ -137,33 +173,15 @@ func (s *Server) options() []provider.Option {
 			s.cfg.Logger.Info("request refused", "endpoint", factsFrom(ctx).endpoint, "err", err)
 		}),
 	}
+	if s.hasAgents() {
+		options = append(options, provider.WithClientCredentialsGrant())
+	}
+	return options
 }
 
-// clientFrom turns a configured client into the library's form.
-func (s *Server) clientFrom(c Client) *goidc.Client {
-	method := goidc.AuthnMethodNone
-	switch {
-	case c.SecretInBody:
-		method = goidc.AuthnMethodSecretPost
-	case c.Secret != "":
-		method = goidc.AuthnMethodSecretBasic
-	}
-	scopes := c.Scopes
-	if c.AllScopes {
-		scopes = s.cfg.scopeNames()
-	}
-	name := c.Name
-	if name == "" {
-		name = c.ID
-	}
-	return &goidc.Client{ID: c.ID, Secret: c.Secret, ClientMeta: goidc.ClientMeta{
-		Name:             name,
-		RedirectURIs:     slices.Clone(c.RedirectURIs),
-		GrantTypes:       []goidc.GrantType{goidc.GrantAuthorizationCode, goidc.GrantRefreshToken},
-		ResponseTypes:    []goidc.ResponseType{goidc.ResponseTypeCode},
-		TokenAuthnMethod: method,
-		ScopeIDs:         strings.Join(scopes, " "),
-	}}
+// hasAgents reports whether the client_credentials grant is on.
+func (s *Server) hasAgents() bool {
+	return slices.ContainsFunc(s.cfg.Clients, func(c Client) bool { return c.Agent })
 }
 
 // Issuer returns the issuer identifier.
@@ -230,7 +248,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		_ = srv.Shutdown(grace)
 	})
 	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	err := srv.Serve(l)
+	s.store.touch()
+	s.save()
+	if !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -6,7 +6,9 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/luikyv/go-oidc/pkg/goidc"
@@ -18,6 +20,7 @@ const (
 	maxGrants   = 5000
 	maxClients  = 1000
 	maxLogins   = 1000
+	maxTokens   = 5000 // opaque access tokens
 	maxJTIs     = 20000
 	maxSpent    = 200 // remembered refresh tokens of one grant
 	jtiLifetime = 15 * time.Minute
@@ -29,31 +32,40 @@ var errRequestGone = errors.New("the authorization request is unknown, expired o
 
 var errReplayed = errors.New("the identifier was used before, or too many are remembered")
 
-// store keeps the state that the library and the pages need. It hands out and keeps copies only, because the library writes into what it is given.
+// store keeps the state that the library and the pages need. It hands out and keeps copies only, because the library writes into what it is given. What
+// opens something (codes, refresh tokens, opaque access tokens, client secrets) is kept as a digest only.
 type store struct {
-	now    func() time.Time
-	scopes string // every scope of the server
+	now     func() time.Time
+	changes atomic.Uint64 // counts what has to be written to the file
 
 	// afterRead, if set, runs after a grant was looked up by code or refresh token: tests widen the gap between the library's check and write with it.
 	afterRead func()
 
-	mu       sync.Mutex
-	seq      uint64 // order of arrival, for eviction
-	clients  map[string]*clientRecord
-	sessions map[string]*sessionRecord
-	grants   map[string]*grantRecord
-	codes    map[string]string // authorization code to grant ID
-	refresh  map[string]string // current refresh token to grant ID
-	spent    map[string]string // replaced refresh token to grant ID
-	logins   map[string]loginRecord
-	jtis     map[string]time.Time // to the time when it may be forgotten
+	mu          sync.Mutex
+	scopes      string // every scope of the server
+	seq         uint64 // order of arrival, for eviction
+	clients     map[string]*clientRecord
+	permissions map[string]map[string][]string // client ID, then server identifier
+	sessions    map[string]*sessionRecord
+	grants      map[string]*grantRecord
+	codes       map[string]string // digest of the authorization code to grant ID
+	refresh     map[string]string // digest of the current refresh token to grant ID
+	spent       map[string]string // digest of a replaced refresh token to grant ID
+	opaque      map[string]*goidc.Token
+	issued      []Issuance // oldest first
+	revoked     []Event    // not in the log yet
+	logins      map[string]loginRecord
+	jtis        map[string]time.Time // to the time when it may be forgotten
 }
 
 type clientRecord struct {
-	client        *goidc.Client // ScopeIDs is the bound on what it can be granted
+	client        *goidc.Client
 	seq           uint64
-	pinned        bool // configured, never evicted
+	since         time.Time
+	bound         *configuredBound // configured, never evicted
+	document      bool             // found by its metadata document
 	mayIntrospect bool
+	roles         []string // of an agent
 }
 
 type sessionRecord struct {
@@ -62,9 +74,10 @@ type sessionRecord struct {
 }
 
 type grantRecord struct {
-	grant *goidc.Grant
-	seq   uint64
-	spent []string
+	grant                *goidc.Grant
+	seq                  uint64
+	spent                []string
+	lastUsed, tokenUntil time.Time // of the latest access token
 }
 
 // login is one browser's sign-in.
@@ -81,16 +94,18 @@ type loginRecord struct {
 
 func newStore(now func() time.Time, scopes string) *store {
 	return &store{
-		now:      now,
-		scopes:   scopes,
-		clients:  map[string]*clientRecord{},
-		sessions: map[string]*sessionRecord{},
-		grants:   map[string]*grantRecord{},
-		codes:    map[string]string{},
-		refresh:  map[string]string{},
-		spent:    map[string]string{},
-		logins:   map[string]loginRecord{},
-		jtis:     map[string]time.Time{},
+		now:         now,
+		scopes:      scopes,
+		clients:     map[string]*clientRecord{},
+		permissions: map[string]map[string][]string{},
+		sessions:    map[string]*sessionRecord{},
+		grants:      map[string]*grantRecord{},
+		codes:       map[string]string{},
+		refresh:     map[string]string{},
+		spent:       map[string]string{},
+		opaque:      map[string]*goidc.Token{},
+		logins:      map[string]loginRecord{},
+		jtis:        map[string]time.Time{},
 	}
 }
 
@@ -99,7 +114,37 @@ var (
 	_ goidc.AuthManager         = (*store)(nil)
 	_ goidc.DCRManager          = (*store)(nil)
 	_ goidc.RefreshTokenManager = (*store)(nil)
+	_ goidc.OpaqueTokenManager  = (*store)(nil)
 )
+
+// stored marks a digest. What the library hands back unchanged begins with it and is not hashed again; it never begins a value that somebody presents,
+// because that is hashed first.
+const stored = "sha256:"
+
+// hide returns the digest under which a secret is kept.
+func hide(secret string) string {
+	if secret == "" {
+		return ""
+	}
+	return stored + digest(secret)
+}
+
+// keep is hide for a value that may be a digest from this store.
+func keep(value string) string {
+	if strings.HasPrefix(value, stored) {
+		return value
+	}
+	return hide(value)
+}
+
+// touch says that the file is out of date.
+func (s *store) touch() { s.changes.Add(1) }
+
+func (s *store) setScopes(scopes string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.scopes = scopes
+}
 
 // next numbers entries in order of arrival. The caller holds mu.
 func (s *store) next() uint64 {
@@ -120,26 +165,45 @@ func oldest[V any](m map[string]V, seq func(V) (n uint64, mayGo bool)) (key stri
 
 // --- clients
 
-// SaveClient stores a registered client.
-func (s *store) SaveClient(_ context.Context, c *goidc.Client) error {
+// SaveClient stores a registered client. There is no management of registrations, so the token for it is not kept.
+func (s *store) SaveClient(ctx context.Context, c *goidc.Client) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old := s.clients[c.ID]; old != nil && old.pinned {
+	old := s.clients[c.ID]
+	if old != nil && old.bound != nil {
 		return errors.New("a configured client cannot be replaced")
 	}
-	if len(s.clients) >= maxClients {
-		if k, ok := oldest(s.clients, func(r *clientRecord) (uint64, bool) { return r.seq, !r.pinned }); ok {
-			delete(s.clients, k)
-		}
+	if old == nil {
+		s.makeRoomForClient()
 	}
-	s.clients[c.ID] = &clientRecord{client: cloneClient(c), seq: s.next()}
+	kept := cloneClient(c)
+	kept.Secret, kept.RegistrationToken = keep(c.Secret), ""
+	kept.DPoPTokenBindingRequired = kept.DPoPTokenBindingRequired || factsFrom(ctx).dpopRequired
+	s.clients[c.ID] = &clientRecord{client: kept, seq: s.next(), since: s.now()}
+	s.touch()
 	return nil
 }
 
-func (s *store) pinClient(c *goidc.Client, mayIntrospect bool) {
+// makeRoomForClient lets the oldest client go that nobody configured or gave permissions to. The caller holds mu.
+func (s *store) makeRoomForClient() {
+	if len(s.clients) < maxClients {
+		return
+	}
+	if k, ok := oldest(s.clients, func(r *clientRecord) (uint64, bool) {
+		return r.seq, r.bound == nil && s.permissions[r.client.ID] == nil
+	}); ok {
+		delete(s.clients, k)
+	}
+}
+
+// pinClient stores a configured client.
+func (s *store) pinClient(rec *clientRecord) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.clients[c.ID] = &clientRecord{client: cloneClient(c), seq: s.next(), pinned: true, mayIntrospect: mayIntrospect}
+	rec.client = cloneClient(rec.client)
+	rec.client.Secret = keep(rec.client.Secret)
+	rec.seq = s.next()
+	s.clients[rec.client.ID] = rec
 }
 
 // Client returns a copy of the client, fitted to the request that the context belongs to:
@@ -148,15 +212,26 @@ func (s *store) pinClient(c *goidc.Client, mayIntrospect bool) {
 //     into invalid_client.
 //   - The library compares redirect URIs by rules of its own, after parsing and printing them. The copy is called a web application, which gets the
 //     simplest of these rules, and for a new authorization request it has one redirect URI if redirectAllowed accepts what was requested, else none.
-//   - Its scopes are all scopes of the server. The library refuses what is beyond them; the policy narrows to clientScopes.
+//   - Its scopes are all scopes of the server. The library refuses what is beyond them; the policy narrows to allowedScopes.
+//   - A client that is identified by the URL of a metadata document is the one that the wrapper found there for this request.
 func (s *store) Client(ctx context.Context, id string) (*goidc.Client, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	rec := s.clients[id]
-	if rec == nil {
+	facts := factsFrom(ctx)
+	if isDocumentURL(id) && (rec == nil || rec.document) {
+		switch {
+		case facts.documentID != id:
+			return nil, goidc.ErrNotFound
+		case facts.documentErr != nil:
+			// Everything but ErrNotFound would be an internal error at the token endpoint.
+			return nil, errors.Join(goidc.ErrNotFound, facts.documentErr)
+		}
+		rec = &clientRecord{client: facts.document}
+	}
+	if rec == nil || rec.client == nil {
 		return nil, goidc.ErrNotFound
 	}
-	facts := factsFrom(ctx)
 	if facts.secretSent && rec.client.IsPublic() {
 		return nil, goidc.ErrNotFound
 	}
@@ -176,22 +251,13 @@ func (s *store) Client(ctx context.Context, id string) (*goidc.Client, error) {
 	return c, nil
 }
 
-// clientScopes returns the scopes that bound a client's grants.
-func (s *store) clientScopes(id string) []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if rec := s.clients[id]; rec != nil {
-		return scopeList(rec.client.ScopeIDs)
-	}
-	return nil
-}
-
 // DeleteClient forgets a registered client.
 func (s *store) DeleteClient(_ context.Context, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if rec := s.clients[id]; rec != nil && !rec.pinned {
+	if rec := s.clients[id]; rec != nil && rec.bound == nil {
 		delete(s.clients, id)
+		s.touch()
 	}
 	return nil
 }
@@ -231,124 +297,6 @@ func (s *store) Session(_ context.Context, id string) (*goidc.AuthnSession, erro
 		return nil, errRequestGone
 	}
 	return cloneSession(rec.session), nil
-}
-
-// --- grants
-
-// SaveGrant stores a grant. A refresh token that disappears from it is remembered as spent, and a revocation is never undone.
-func (s *store) SaveGrant(_ context.Context, g *goidc.Grant) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	rec := s.grants[g.ID]
-	if rec == nil {
-		if len(s.grants) >= maxGrants {
-			if k, ok := oldest(s.grants, func(r *grantRecord) (uint64, bool) { return r.seq, true }); ok {
-				s.dropGrant(k)
-			}
-		}
-		rec = &grantRecord{grant: &goidc.Grant{}, seq: s.next()}
-		s.grants[g.ID] = rec
-	}
-	kept := cloneGrant(g)
-	if rec.grant.RevokedAt != 0 {
-		kept.RevokedAt = rec.grant.RevokedAt
-	}
-	if old := rec.grant.RefreshToken; old != "" && old != kept.RefreshToken {
-		delete(s.refresh, old)
-		s.spent[old] = g.ID
-		rec.spent = append(rec.spent, old)
-		if len(rec.spent) > maxSpent {
-			delete(s.spent, rec.spent[0])
-			rec.spent = rec.spent[1:]
-		}
-	}
-	rec.grant = kept
-	if kept.AuthCode != "" {
-		s.codes[kept.AuthCode] = g.ID
-	}
-	if kept.RefreshToken != "" {
-		s.refresh[kept.RefreshToken] = g.ID
-	}
-	return nil
-}
-
-func (s *store) dropGrant(id string) {
-	rec := s.grants[id]
-	delete(s.grants, id)
-	delete(s.codes, rec.grant.AuthCode)
-	delete(s.refresh, rec.grant.RefreshToken)
-	for _, t := range rec.spent {
-		delete(s.spent, t)
-	}
-}
-
-// Grant returns the grant with the given ID.
-func (s *store) Grant(_ context.Context, id string) (*goidc.Grant, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.copyOf(id)
-}
-
-// GrantByAuthCode returns the grant that a code belongs to, also after the code was used: the library then revokes the grant (RFC 6749, Section 4.1.2).
-func (s *store) GrantByAuthCode(_ context.Context, code string) (*goidc.Grant, error) {
-	if s.afterRead != nil {
-		defer s.afterRead() // after the unlocking, which is deferred later
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	g, err := s.copyOf(s.codes[code])
-	if err != nil || code == "" {
-		return nil, goidc.ErrNotFound
-	}
-	if g.AuthCodeConsumedAt == 0 && s.now().Unix() >= int64(g.AuthCodeExpiresAt) {
-		return nil, goidc.ErrNotFound
-	}
-	return g, nil
-}
-
-// GrantByRefreshToken returns the grant of a current refresh token. At the token endpoint a spent one ends the whole grant: somebody holds a copy
-// (RFC 9700, Section 4.14.2). The introspection endpoint never sees refresh tokens, so that none is taken for an access token.
-func (s *store) GrantByRefreshToken(ctx context.Context, token string) (*goidc.Grant, error) {
-	if s.afterRead != nil {
-		defer s.afterRead()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	endpoint := factsFrom(ctx).endpoint
-	if token == "" || endpoint == pathIntrospect {
-		return nil, goidc.ErrNotFound
-	}
-	if id, ok := s.spent[token]; ok {
-		if rec := s.grants[id]; rec != nil && rec.grant.RevokedAt == 0 && endpoint == pathToken {
-			rec.grant.RevokedAt = int(s.now().Unix())
-		}
-		return nil, goidc.ErrNotFound
-	}
-	g, err := s.copyOf(s.refresh[token])
-	if err != nil {
-		return nil, err
-	}
-	if g.RefreshTokenExpiresAt != 0 && s.now().Unix() >= int64(g.RefreshTokenExpiresAt) {
-		return nil, goidc.ErrNotFound
-	}
-	return g, nil
-}
-
-// copyOf returns a copy of a grant. The caller holds mu.
-func (s *store) copyOf(id string) (*goidc.Grant, error) {
-	rec := s.grants[id]
-	if rec == nil {
-		return nil, goidc.ErrNotFound
-	}
-	return cloneGrant(rec.grant), nil
-}
-
-func (s *store) revokeGrant(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if rec := s.grants[id]; rec != nil && rec.grant.RevokedAt == 0 {
-		rec.grant.RevokedAt = int(s.now().Unix())
-	}
 }
 
 // --- sign-ins and replay
@@ -414,6 +362,12 @@ func cloneSession(as *goidc.AuthnSession) *goidc.AuthnSession {
 	cp.Store = maps.Clone(as.Store)
 	cp.Resources = slices.Clone(as.Resources)
 	cp.GrantedResources = slices.Clone(as.GrantedResources)
+	return &cp
+}
+
+func cloneToken(t *goidc.Token) *goidc.Token {
+	cp := *t
+	cp.Resources = slices.Clone(t.Resources)
 	return &cp
 }
 

@@ -105,3 +105,15 @@ func TestStoreHidesRefreshTokensFromIntrospection(t *testing.T) {
 		require.ErrorIs(t, err, goidc.ErrNotFound)
 	}
 }
+
+func TestAS30_ADocumentIsGoodForItsOwnIDOnly(t *testing.T) {
+	s := newStore()
+	ctx := devas.WithDocument("https://app.example.com/a")
+	c, err := s.Client(ctx, "https://app.example.com/a")
+	require.NoError(t, err)
+	require.Equal(t, "https://app.example.com/a", c.ID)
+	_, err = s.Client(ctx, "https://app.example.com/b")
+	require.ErrorIs(t, err, goidc.ErrNotFound)
+	_, err = s.Client(ctx, "a")
+	require.ErrorIs(t, err, goidc.ErrNotFound)
+}

@@ -6,12 +6,16 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/luikyv/go-oidc/pkg/goidc"
+
+	"github.com/go-mcpauth/sdk/internal/dpop"
 )
 
 // unreserved is what a code verifier consists of (RFC 7636, Section 4.1).
@@ -23,11 +27,14 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if len(r.Header.Values("DPoP")) > 1 {
-		// RFC 9449, Section 4.3. The library would ignore both and issue a bearer token.
-		writeError(w, http.StatusBadRequest, "invalid_dpop_proof", "more than one DPoP header field")
+	f := factsFrom(r.Context())
+	if documentFault(w, f) {
 		return
 	}
+	if f.jkt, ok = s.checkProof(w, r); !ok {
+		return
+	}
+	r = r.WithContext(withFacts(r.Context(), f))
 	form := r.PostForm
 	s.rewriteResource(form)
 	if form.Has("scope") {
@@ -36,12 +43,98 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 
 	s.tokens.Lock()
 	defer s.tokens.Unlock()
-	if form.Get("grant_type") == string(goidc.GrantAuthorizationCode) && !s.checkCode(w, r, form) {
+	if !s.checkGrant(w, r, form) {
 		return
 	}
 	buf := newBuffer()
 	s.library.ServeHTTP(buf, r)
-	buf.replay(w, mendTokenResponse)
+	buf.replay(w, func(status int, h http.Header, body map[string]any) int {
+		status = mendTokenResponse(status, h, body)
+		if status == http.StatusOK && f.jkt != "" {
+			body["token_type"] = "DPoP"
+		}
+		if status != http.StatusOK {
+			s.tokenRefused(r, body["error"], body["error_description"])
+		}
+		return status
+	})
+}
+
+// tokenRefused logs a refusal at the token endpoint.
+func (s *Server) tokenRefused(r *http.Request, code, description any) {
+	s.log(Event{Kind: EventTokenRefused, Client: claimedClient(r), Detail: fmt.Sprint(code, ": ", description)})
+}
+
+// checkGrant is what must come before the library.
+func (s *Server) checkGrant(w http.ResponseWriter, r *http.Request, form url.Values) bool {
+	refuse := func(code, description string) bool {
+		s.tokenRefused(r, code, description)
+		writeError(w, http.StatusBadRequest, code, description)
+		return false
+	}
+	f := factsFrom(r.Context())
+	if c, err := s.store.Client(r.Context(), claimedClient(r)); err == nil && c.DPoPTokenBindingRequired && f.jkt == "" {
+		return refuse(dpop.CodeInvalidProof, "this client must send a DPoP proof") // RFC 9449, Section 5.2
+	}
+	switch goidc.GrantType(form.Get("grant_type")) {
+	case goidc.GrantAuthorizationCode:
+		return s.checkCode(w, r, form)
+	case goidc.GrantRefreshToken:
+		if code, description := s.checkRefresh(r, form); code != "" {
+			return refuse(code, description)
+		}
+	}
+	return true
+}
+
+// checkRefresh narrows a refresh to what user and application may have by now, and holds it to the key that the grant is bound to. The scopes of the
+// grant stay, so that a permission that comes back works again.
+func (s *Server) checkRefresh(r *http.Request, form url.Values) (code, description string) {
+	g, err := s.store.GrantByRefreshToken(r.Context(), form.Get("refresh_token"))
+	if err != nil || g.RevokedAt != 0 || g.ClientID != claimedClient(r) || len(g.Resources) != 1 {
+		return "", "" // the library refuses
+	}
+	f := factsFrom(r.Context())
+	if bound := boundKey(g); bound != "" && f.jkt != bound {
+		c, err := s.store.Client(r.Context(), g.ClientID)
+		// A confidential client proves who it is and may change its key (RFC 9449, Section 5).
+		if err != nil || c.IsPublic() || f.jkt == "" {
+			return dpop.CodeInvalidProof, "the refresh token is bound to a key; the DPoP proof is missing or by another one"
+		}
+	}
+	res, ok := s.resource(g.Resources[0])
+	if !ok {
+		return string(goidc.ErrorCodeInvalidGrant), "the resource is not known any more"
+	}
+	user, ok := s.cfg.user(g.Subject)
+	if !ok || s.access(user, res) != accessGranted {
+		return string(goidc.ErrorCodeInvalidGrant), "the user has no access to the resource any more"
+	}
+	if g.Scopes == "" {
+		return "", ""
+	}
+	allowed := slices.DeleteFunc(possible(res, s.allowedScopes(g.ClientID, res), g.Scopes), func(sc Scope) bool { return !s.roleAllows(user, sc) })
+	switch {
+	case len(allowed) == 0:
+		return string(goidc.ErrorCodeInvalidGrant), "neither user nor application may have any of the scopes any more"
+	case len(allowed) == len(scopeList(g.Scopes)):
+		return "", ""
+	}
+	requested := form.Get("scope")
+	if requested == "" {
+		requested = g.Scopes
+	}
+	for _, name := range scopeList(requested) {
+		if !slices.Contains(scopeList(g.Scopes), name) {
+			return "", "" // the library refuses what was never granted
+		}
+	}
+	narrowed := slices.DeleteFunc(allowed, func(sc Scope) bool { return !slices.Contains(scopeList(requested), sc.Name) })
+	if len(narrowed) == 0 {
+		return string(goidc.ErrorCodeInvalidScope), "none of the scopes is allowed any more"
+	}
+	form.Set("scope", joinScopes(narrowed))
+	return "", ""
 }
 
 // checkCode is what must come before the library, because any error while it redeems a code ends the grant.
@@ -57,6 +150,12 @@ func (s *Server) checkCode(w http.ResponseWriter, r *http.Request, form url.Valu
 			return false
 		}
 	}
+	// RFC 9449, Section 10. The code lives on: whoever has the key may still redeem it.
+	if bound := boundKey(g); bound != "" && bound != factsFrom(r.Context()).jkt {
+		s.tokenRefused(r, dpop.CodeInvalidProof, "the code is bound to another key")
+		writeError(w, http.StatusBadRequest, dpop.CodeInvalidProof, "the code is bound to a key; the DPoP proof is missing or by another one")
+		return false
+	}
 	// OAuth 2.1, Section 4.1.3: redirect_uri need not be repeated, the library wants it.
 	if !form.Has("redirect_uri") {
 		form.Set("redirect_uri", g.AuthParams.RedirectURI)
@@ -68,7 +167,7 @@ func (s *Server) checkCode(w http.ResponseWriter, r *http.Request, form url.Valu
 	wellFormed := len(verifier) >= 43 && len(verifier) <= 128 && strings.Trim(verifier, unreserved) == ""
 	if !wellFormed || subtle.ConstantTimeCompare([]byte(computed), []byte(g.AuthParams.CodeChallenge)) != 1 {
 		s.store.revokeGrant(g.ID)
-		s.cfg.Logger.Info("request refused", "endpoint", pathToken, "err", "code_verifier does not fit the code_challenge", "client_id", g.ClientID)
+		s.tokenRefused(r, goidc.ErrorCodeInvalidGrant, "code_verifier does not fit the code_challenge")
 		writeError(w, http.StatusBadRequest, "invalid_grant", "code_verifier does not fit the code_challenge")
 		return false
 	}
@@ -96,6 +195,9 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request) {
 	defer s.tokens.Unlock()
 	buf := newBuffer()
 	s.library.ServeHTTP(buf, r)
+	if buf.status >= 400 {
+		s.log(Event{Kind: EventRevocationRefused, Client: claimedClient(r), Detail: "not authenticated, or another application's token"})
+	}
 	if buf.status == http.StatusForbidden {
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusOK)
@@ -124,25 +226,30 @@ func (s *Server) readForm(w http.ResponseWriter, r *http.Request, endpoint strin
 		}
 	}
 	authorizations := r.Header.Values("Authorization")
-	inBody := r.PostForm.Has("client_secret")
-	if len(authorizations) > 1 || (len(authorizations) == 1 && inBody) {
+	methods := len(authorizations)
+	for _, name := range []string{"client_secret", "client_assertion"} {
+		if r.PostForm.Has(name) {
+			methods++
+		}
+	}
+	if methods > 1 {
 		// RFC 6749, Section 2.3: one method of authentication in a request.
 		writeError(w, http.StatusBadRequest, "invalid_request", "more than one client authentication")
 		return nil, false
 	}
-	f := facts{endpoint: endpoint, secretSent: inBody || len(authorizations) > 0}
+	// Attestation of clients is not offered; the library would read the headers all the same.
+	r.Header.Del("OAuth-Client-Attestation")
+	r.Header.Del("OAuth-Client-Attestation-PoP")
+	f := s.meet(r.Context(), facts{endpoint: endpoint, secretSent: methods > 0}, claimedClient(r))
 	return r.WithContext(withFacts(r.Context(), f)), true
 }
 
 // mendTokenResponse brings the library's answers to the codes and statuses of RFC 6749, Section 5.
 func mendTokenResponse(status int, h http.Header, body map[string]any) int {
 	delete(body, "resources") // not a member of any token response
-	description, _ := body["error_description"].(string)
 	switch code, _ := body["error"].(string); {
 	case code == "expired_token": // a revoked grant
 		body["error"] = "invalid_grant"
-	case code == "invalid_request" && description == "invalid DPoP proof":
-		body["error"] = "invalid_dpop_proof"
 	case code == "unauthorized_client":
 		status = http.StatusBadRequest
 	case code == "internal_error":

@@ -13,6 +13,8 @@ type User struct {
 	DisplayName string
 	// Roles become the roles claim and bound the scopes, see [Config.RoleScopes].
 	Roles []string
+	// About is one sentence on the sign-in page: what this user is there to try.
+	About string
 }
 
 func (u User) display() string {
@@ -33,27 +35,35 @@ const (
 // DefaultUsers returns the ready users: ada (admin), dev (developer), uma (user) and rio (read-only).
 func DefaultUsers() []User {
 	return []User{
-		{Name: "ada", DisplayName: "Ada, administrator", Roles: []string{RoleAdmin}},
-		{Name: "dev", DisplayName: "Dev, developer", Roles: []string{RoleDeveloper}},
-		{Name: "uma", DisplayName: "Uma, user", Roles: []string{RoleUser}},
-		{Name: "rio", DisplayName: "Rio, may only read", Roles: []string{RoleReadOnly}},
+		{Name: "ada", DisplayName: "Ada, administrator", Roles: []string{RoleAdmin}, About: "Runs this server and sees its administration pages."},
+		{Name: "dev", DisplayName: "Dev, developer", Roles: []string{RoleDeveloper}, About: "Builds MCP servers and tries them out."},
+		{Name: "uma", DisplayName: "Uma, user", Roles: []string{RoleUser}, About: "Works with MCP servers that others run."},
+		{Name: "rio", DisplayName: "Rio, may only read", Roles: []string{RoleReadOnly}, About: "Looks at things and changes nothing."},
 	}
 }
 
-// DefaultRoleScopes lets the roles admin, developer and user have every scope of the resources, and read-only those that end in ":read".
+// DefaultRoleScopes lets the roles admin, developer and user have every scope of the resources, and read-only those that end in ":read". The same rule
+// holds for resources that are added later when [Config.RoleScopes] is nil.
 func DefaultRoleScopes(resources []Resource) map[string][]string {
-	var all, read []string
-	for _, r := range resources {
-		for _, s := range r.Scopes {
-			if !slices.Contains(all, s.Name) {
-				all = append(all, s.Name)
-				if strings.HasSuffix(s.Name, ":read") {
-					read = append(read, s.Name)
-				}
+	out := map[string][]string{RoleAdmin: nil, RoleDeveloper: nil, RoleUser: nil, RoleReadOnly: nil}
+	for _, name := range scopeNames(resources) {
+		for role := range out {
+			if defaultRoleAllows(role, name) {
+				out[role] = append(out[role], name)
 			}
 		}
 	}
-	return map[string][]string{RoleAdmin: all, RoleDeveloper: all, RoleUser: all, RoleReadOnly: read}
+	return out
+}
+
+func defaultRoleAllows(role, scope string) bool {
+	switch role {
+	case RoleAdmin, RoleDeveloper, RoleUser:
+		return true
+	case RoleReadOnly:
+		return strings.HasSuffix(scope, ":read")
+	}
+	return false
 }
 
 // user finds a user by name.
@@ -63,9 +73,4 @@ func (c *Config) user(name string) (User, bool) {
 		return User{}, false
 	}
 	return c.Users[i], true
-}
-
-// roleAllows reports whether one of the user's roles may have the scope.
-func (c *Config) roleAllows(u User, scope string) bool {
-	return slices.ContainsFunc(u.Roles, func(role string) bool { return slices.Contains(c.RoleScopes[role], scope) })
 }

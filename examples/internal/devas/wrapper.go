@@ -33,7 +33,7 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(pathMetadata, cors("GET HEAD", http.HandlerFunc(s.serveMetadata)))
 	mux.Handle(pathOIDC, cors("GET HEAD", http.HandlerFunc(s.serveMetadata)))
-	mux.Handle(pathJWKS, cors("GET HEAD", s.library))
+	mux.Handle(pathJWKS, cors("GET HEAD", &s.library))
 	mux.Handle(pathToken, cors("POST", http.HandlerFunc(s.serveToken)))
 	mux.Handle(pathRevoke, cors("POST", http.HandlerFunc(s.serveRevoke)))
 	mux.Handle(pathIntrospect, only("POST", http.HandlerFunc(s.serveIntrospect)))
@@ -45,6 +45,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle(pathAuthorize+"/{request}", page(only("GET POST", http.HandlerFunc(s.serveRequest))))
 	mux.Handle(pathSignIn, page(only("GET POST", http.HandlerFunc(s.serveSignIn))))
 	mux.Handle(pathSignOut, page(only("POST", http.HandlerFunc(s.serveSignOut))))
+	s.routePages(mux)
 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A foreign name for a loopback address is DNS rebinding: a web site reaching into this machine.
@@ -54,6 +55,12 @@ func (s *Server) routes() http.Handler {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		defer func() {
+			for _, e := range s.store.takeEnded() {
+				s.log(e)
+			}
+			s.save()
+		}()
 		mux.ServeHTTP(w, r)
 	})
 }
@@ -139,8 +146,20 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		f.setProblem("unsupported_response_type", "response_type must be code")
 		query.Set("response_type", "code")
 	}
+	// Wishes of OpenID clients that may be ignored, where the library would refuse a value that it does not know.
+	for _, name := range []string{"acr_values", "display", "id_token_hint", "claims", "ui_locales"} {
+		query.Del(name)
+	}
+	if query.Has("dpop_jkt") {
+		// RFC 9449, Section 10. The code will be bound to this key; the library need not know.
+		if f.jkt = query.Get("dpop_jkt"); !thumbprintForm(f.jkt) {
+			f.setProblem(goidc.ErrorCodeInvalidRequest, "dpop_jkt is not a SHA-256 thumbprint in base64url")
+		}
+		query.Del("dpop_jkt")
+	}
 	s.rewriteResource(query)
 	f.redirectURI = query.Get("redirect_uri")
+	f = s.meet(r.Context(), f, query.Get("client_id"))
 	r = r.WithContext(withFacts(r.Context(), f))
 	u := *r.URL
 	u.RawQuery = query.Encode()
@@ -155,13 +174,18 @@ func (s *Server) serveRequest(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, problemPage{Status: http.StatusBadRequest, Title: "This form cannot be read.", Text: "Nothing was decided."})
 		return
 	}
-	s.library.ServeHTTP(w, r.WithContext(withFacts(r.Context(), facts{endpoint: pathAuthorize})))
+	w, r = s.completing(w, r)
+	f := facts{endpoint: pathAuthorize}
+	if as, err := s.store.Session(r.Context(), r.PathValue("request")); err == nil {
+		f = s.meet(r.Context(), f, as.ClientID)
+	}
+	s.library.ServeHTTP(w, r.WithContext(withFacts(r.Context(), f)))
 }
 
 // rewriteResource gives resources the spelling of the configuration when they differ from it in a trailing slash: some clients send https://h/ for https://h.
 func (s *Server) rewriteResource(values url.Values) {
 	for i, v := range values["resource"] {
-		if res, ok := s.cfg.resource(v); ok {
+		if res, ok := s.resource(v); ok {
 			values["resource"][i] = res.Identifier
 		}
 	}

@@ -55,18 +55,18 @@ func NewServer(auth *mcpauth.Middleware) *mcp.Server {
 	book := &Notebook{notes: make(map[owner][]string)}
 	server := mcp.NewServer(&mcp.Implementation{Name: "notes", Title: "Example notebook", Version: "1.0.0"}, nil)
 	mcpauth.AddTool(auth, server, &mcp.Tool{
-		Name: "whoami", Description: "Tells who is calling, and with which scopes.",
+		Name: "whoami", Title: "Who am I", Description: "Tells who is calling, and with which scopes.",
 		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true},
 	}, whoami, scopes.Authenticated())
 	mcpauth.AddTool(auth, server, &mcp.Tool{
-		Name: "read_notes", Description: "Reads your notes.",
+		Name: "read_notes", Title: "Read notes", Description: "Reads your notes.",
 		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true},
 	}, book.read, scopes.All(ScopeRead))
 	mcpauth.AddTool(auth, server, &mcp.Tool{
-		Name: "write_note", Description: "Writes a note.",
+		Name: "write_note", Title: "Write a note", Description: "Writes a note.",
 	}, book.write, scopes.All(ScopeWrite))
 	mcpauth.AddTool(auth, server, &mcp.Tool{
-		Name: "purge_notes", Description: "Deletes the notes of everybody.",
+		Name: "purge_notes", Title: "Delete all notes", Description: "Deletes the notes of everybody.",
 	}, book.purge, scopes.Role(RoleAdmin))
 	mcpauth.AddResource(auth, server, &mcp.Resource{
 		Name: "notes", URI: "notes://mine", MIMEType: "text/plain", Description: "Your notes, one a line.",

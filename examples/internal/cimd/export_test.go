@@ -1,0 +1,3 @@
+package cimd
+
+var Parse = parse

@@ -16,6 +16,7 @@ import (
 	"github.com/go-mcpauth/sdk/internal/discovery"
 	"github.com/go-mcpauth/sdk/internal/dpop"
 	"github.com/go-mcpauth/sdk/internal/fetch"
+	"github.com/go-mcpauth/sdk/internal/introspect"
 	"github.com/go-mcpauth/sdk/internal/jwks"
 	"github.com/go-mcpauth/sdk/internal/jwt"
 	"github.com/go-mcpauth/sdk/internal/nonce"
@@ -163,6 +164,10 @@ type Issuer struct {
 	// ClientIDs accepts only tokens issued to these clients. Nil: any.
 	ClientIDs []string
 
+	// Introspection accepts opaque tokens of this issuer, by asking it (RFC 7662). Nil: an opaque token is
+	// refused.
+	Introspection *Introspection
+
 	// Algorithms are the accepted signature algorithms. Nil: RS, PS and ES with 256, 384 and 512 bits, and
 	// EdDSA. "none" and the HS algorithms cannot be enabled.
 	Algorithms []string
@@ -244,12 +249,14 @@ type Middleware struct {
 	countable       []string            // fields of which a request may have one, once
 	stripped        map[string]struct{} // fields that the handler must not see, besides the usual ones
 
-	origins  *cors.Policy
-	metadata http.Handler
-	issuers  []*issuer
-	tokens   *jwt.Verifier   // nil without issuers
-	names    *scopes.Mapping // what clients are told to ask for, where no issuer is known
-	rules    table
+	origins       *cors.Policy
+	metadata      http.Handler
+	issuers       []*issuer
+	tokens        *jwt.Verifier // nil without issuers
+	introspecting []*issuer
+
+	names *scopes.Mapping // what clients are told to ask for, where no issuer is known
+	rules table
 
 	plain     []string // the WWW-Authenticate lines of a 401 without credentials
 	anonymous *refusal // of a request without credentials, made once: scanners send many
@@ -262,10 +269,15 @@ type Middleware struct {
 
 type issuer struct {
 	url      string
+	index    int // among Config.Issuers
 	keys     *jwks.Set
 	mapping  *scopes.Mapping
 	hasRoles bool
 	leeway   time.Duration
+
+	introspection *introspect.Client // nil: none
+	endpoint      func(context.Context) (string, error)
+	prefix        string // of its opaque tokens
 }
 
 // New validates the whole Config and reports every mistake in it, joined, each with the field and
@@ -395,6 +407,10 @@ func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 		}
 		uri := func(context.Context) (string, error) { return in.JWKSURI, nil }
 		var failing func()
+		var source *discovery.Source
+		if in.JWKSURI == "" || in.Introspection != nil && in.Introspection.Endpoint == "" {
+			source = discovery.New(discovery.Config{Issuer: in.URL, Fetch: client, Resource: cfg.Resource, Now: cfg.Now, Logger: m.log})
+		}
 		if in.JWKSURI != "" {
 			if err := fetch.CheckURL(in.JWKSURI); err != nil {
 				errs.add(field+"JWKSURI", "%w", err)
@@ -403,7 +419,6 @@ func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 			if err := fetch.CheckURL(in.URL); err != nil {
 				errs.add(field+"URL", "%w; for an issuer that is no URL to ask, set JWKSURI", err)
 			}
-			source := discovery.New(discovery.Config{Issuer: in.URL, Fetch: client, Resource: cfg.Resource, Now: cfg.Now, Logger: m.log})
 			failing = source.Forget
 			uri = func(ctx context.Context) (string, error) {
 				doc, err := source.Metadata(ctx)
@@ -429,14 +444,18 @@ func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 		if leeway == 0 {
 			leeway = defaultLeeway
 		}
-		m.issuers = append(m.issuers, &issuer{
-			url: in.URL, keys: keys, mapping: mapping, hasRoles: mapping.ReadsRoles(), leeway: max(leeway, 0),
-		})
+		out := &issuer{url: in.URL, index: i, keys: keys, mapping: mapping, hasRoles: mapping.ReadsRoles(), leeway: max(leeway, 0)}
+		m.issuers = append(m.issuers, out)
+		if in.Introspection != nil {
+			if err := m.addIntrospection(cfg, in.Introspection, out, keys, source, client); err != nil {
+				errs.add(field+"Introspection", "%w", err)
+			}
+		}
 		verified = append(verified, jwt.Issuer{
 			URL: in.URL, Audiences: append([]string{cfg.Resource}, in.Audiences...), ClientIDs: in.ClientIDs,
 			Algorithms: in.Algorithms, Types: in.TokenTypes, Leeway: in.Leeway, Keys: keys,
 			SoleAudience: in.SoleAudience, Strict: in.Strict, AnyAudience: in.DangerouslyAcceptAnyAudience,
-			NoAudience: in.DangerouslyAcceptNoAudience, ClientAudience: in.DangerouslyAcceptClientAudience,
+			Introspected: in.Introspection != nil, NoAudience: in.DangerouslyAcceptNoAudience, ClientAudience: in.DangerouslyAcceptClientAudience,
 		})
 		if in.DangerouslyAcceptNoAudience {
 			m.warnings = append(m.warnings, field+"DangerouslyAcceptNoAudience: tokens of the listed clients are accepted without an audience, whatever they were issued for")
@@ -455,6 +474,7 @@ func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 			m.warnings = append(m.warnings, field+"DangerouslyAcceptAnyAudience: tokens "+who+" are accepted, whatever resource they were issued for; set ClientIDs, or better Audiences")
 		}
 	}
+	m.checkPrefixes(errs)
 	tokens, err := jwt.New(verified, cfg.Now)
 	if err != nil {
 		*errs = append(*errs, err)
@@ -552,7 +572,7 @@ func (m *Middleware) Ready(ctx context.Context) error {
 	done := make(chan struct{})
 	for i, in := range m.issuers {
 		go func() {
-			if err := in.keys.Ready(ctx); err != nil {
+			if err := in.ready(ctx); err != nil {
 				errs[i] = fmt.Errorf("issuer %s: %w", in.url, err)
 			}
 			done <- struct{}{}
@@ -562,6 +582,15 @@ func (m *Middleware) Ready(ctx context.Context) error {
 		<-done
 	}
 	return errors.Join(errs...)
+}
+
+// ready is for an issuer that is asked about its tokens, too, whether it says where.
+func (in *issuer) ready(ctx context.Context) error {
+	if in.endpoint != nil {
+		_, err := in.endpoint(ctx)
+		return err
+	}
+	return in.keys.Ready(ctx)
 }
 
 func dedupe(list []string) []string {

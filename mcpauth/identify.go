@@ -68,7 +68,8 @@ func (m *Middleware) identify(out http.Header, r *http.Request) (*Principal, *re
 type accessToken struct {
 	principal *Principal
 	issuer    *issuer
-	key       *jwks.Key // that verified the signature
+	key       *jwks.Key // that verified the signature; nil for an opaque token
+	until     time.Time // how long the answer about an opaque token may be used
 	notBefore time.Time // the later of nbf and iat
 	binding   binding
 	owner     [sha256.Size]byte        // whose memory it takes: the user, who may be many clients where clients register themselves
@@ -124,19 +125,30 @@ func (m *Middleware) accessToken(ctx context.Context, used schemes, token string
 	if err == nil {
 		return t, nil
 	}
+	why := explainToken(err)
 	var refused *jwt.Error
 	if !errors.As(err, &refused) {
-		return nil, &refusal{m.invalidToken(used, "The access token is not accepted"), explanation{reason: ReasonTokenMalformed, err: err}}
+		return nil, &refusal{m.invalidToken(used, "The access token is not accepted"), why}
 	}
-	why := explanation{reason: Reason(refused.Reason), expected: refused.Expected, got: refused.Got, cure: refused.Cure, err: refused.Err}
 	if refused.Unavailable {
 		return nil, &refusal{unavailable(refused.RetryAfter), why}
 	}
 	description := refused.Description()
-	if why.reason == ReasonBoundToken {
+	switch why.reason {
+	case ReasonBoundToken:
 		description = "The access token is bound to a key that cannot be checked here"
+	case ReasonTokenInactive:
+		description = "The access token is not active"
 	}
 	return nil, &refusal{m.invalidToken(used, description), why}
+}
+
+func explainToken(err error) explanation {
+	var refused *jwt.Error
+	if !errors.As(err, &refused) {
+		return explanation{reason: ReasonTokenMalformed, err: err}
+	}
+	return explanation{reason: Reason(refused.Reason), expected: refused.Expected, got: refused.Got, cure: refused.Cure, err: refused.Err}
 }
 
 // verify verifies a token, or remembers that it has been verified. An error is a *jwt.Error.
@@ -147,7 +159,14 @@ func (m *Middleware) verify(ctx context.Context, token string, hash [sha256.Size
 		}
 		m.cache.Remove(hash) // its key has left the set, or the clock was put back; the verifier says which
 	}
-	verified, err := m.tokens.Verify(ctx, token)
+	var verified *jwt.Token
+	var until time.Time
+	var err error
+	if in := m.introspector(token); in != nil {
+		verified, until, err = m.introspect(ctx, in, token, hash)
+	} else {
+		verified, err = m.tokens.Verify(ctx, token)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -172,15 +191,25 @@ func (m *Middleware) verify(ctx context.Context, token string, hash [sha256.Size
 		notBefore = verified.IssuedAt
 	}
 	t := &accessToken{
-		principal: p, issuer: in, key: verified.Key, notBefore: notBefore, binding: bound, owner: sha256.Sum256([]byte(owner)),
+		principal: p, issuer: in, key: verified.Key, until: until, notBefore: notBefore, binding: bound, owner: sha256.Sum256([]byte(owner)),
 	}
-	m.cache.Add(hash, tokencache.Item{Owner: owner, Size: t.size(token), Expiry: verified.Expiry.Add(in.leeway)}, t)
+	end := verified.Expiry.Add(in.leeway)
+	if t.key == nil && until.Before(end) {
+		end = until
+	}
+	m.cache.Add(hash, tokencache.Item{Owner: owner, Size: t.size(token), Expiry: end}, t)
 	return t, nil
 }
 
 // current reports whether a remembered token would still be accepted.
 func (t *accessToken) current(now time.Time) bool {
-	return now.Before(t.principal.expiry.Add(t.issuer.leeway)) && !t.notBefore.After(now.Add(t.issuer.leeway)) && t.issuer.keys.Current(t.key)
+	if !now.Before(t.principal.expiry.Add(t.issuer.leeway)) || t.notBefore.After(now.Add(t.issuer.leeway)) {
+		return false
+	}
+	if t.key == nil {
+		return now.Before(t.until)
+	}
+	return t.issuer.keys.Current(t.key)
 }
 
 // size estimates what a remembered token takes: its claims as maps and strings, what is made of them, and

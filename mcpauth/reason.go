@@ -6,6 +6,7 @@ import (
 	"github.com/go-mcpauth/sdk/internal/authheader"
 	"github.com/go-mcpauth/sdk/internal/dpop"
 	"github.com/go-mcpauth/sdk/internal/envelope"
+	"github.com/go-mcpauth/sdk/internal/introspect"
 	"github.com/go-mcpauth/sdk/internal/jwt"
 )
 
@@ -48,6 +49,10 @@ const (
 	ReasonTokenOpaque         Reason = jwt.ReasonNotJWT
 	ReasonTokenEncrypted      Reason = jwt.ReasonEncrypted
 	ReasonTokenMalformed      Reason = jwt.ReasonMalformed
+	ReasonTokenInactive       Reason = introspect.ReasonInactive    // says the authorization server of an opaque token
+	ReasonIntrospection       Reason = introspect.ReasonUnavailable // 503: no answer
+	ReasonIntrospectionLogin  Reason = introspect.ReasonRefused     // 503: the authorization server does not know this server
+	ReasonIntrospectionAnswer Reason = introspect.ReasonAnswer      // 503: an answer that is none
 	ReasonAlgorithm           Reason = jwt.ReasonAlgorithm
 	ReasonType                Reason = jwt.ReasonType
 	ReasonCritical            Reason = jwt.ReasonCritical

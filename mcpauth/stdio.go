@@ -89,7 +89,8 @@ func (m *Middleware) stdioToken(ctx context.Context, token string) (*Principal, 
 	if m.schemes&bearerScheme == 0 {
 		return nil, errors.New("DPoPRequired accepts no token that is not bound to a key, and none that is can be used here")
 	}
-	t, err := m.verify(ctx, token, hashOf(token))
+	hash := hashOf(token)
+	t, err := m.verify(ctx, token, hash)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +98,11 @@ func (m *Middleware) stdioToken(ctx context.Context, token string) (*Principal, 
 		return nil, errors.New("the token is bound to a key or a certificate, which cannot be shown here; get a plain one")
 	}
 	p := *t.principal
-	p.fixed, p.token = true, t
+	p.fixed = true
+	p.again = func(ctx context.Context) error {
+		_, err := m.verify(ctx, token, hash)
+		return err
+	}
 	return &p, nil
 }
 
@@ -140,9 +145,10 @@ func (m *Middleware) stdioEnded(ctx context.Context, p *Principal) explanation {
 	case m.leftOf(p) <= 0:
 		return explanation{reason: ReasonTokenExpired, expected: "a caller whose credentials have not ended", got: "one whose Expiry has passed",
 			cure: "start the program anew, with fresh credentials"}
-	case p.token != nil && !p.token.current(m.now()):
-		return explanation{reason: ReasonUnknownKey, expected: "a token signed by a key that the issuer still publishes", got: "another",
-			cure: "start the program anew, with a fresh token"}
+	case p.again != nil:
+		if err := p.again(ctx); err != nil {
+			return explainToken(err)
+		}
 	}
 	if refused := m.askRevoked(ctx, 0, p); refused != nil {
 		return refused.why

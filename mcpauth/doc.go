@@ -61,6 +61,14 @@
 // all proofs; the log line shows both. [MutualTLS] is the same for tokens that are bound to a client
 // certificate (RFC 8705). Package mcpauthtest has a client that makes proofs, good ones and bad ones.
 //
+// # Other credentials
+//
+// Opaque tokens are checked by asking their authorization server: [Introspection]. API keys
+// ([NewAPIKeys]) and schemes of your own ([NewAuthenticator]) stand beside OAuth or replace it; what such
+// a caller lacks is a bare 403, since nobody could add to it. A server on standard input and output takes
+// its caller from the environment: [Middleware.StdioContext]. Package idp knows what the tokens of identity
+// providers look like.
+//
 // # Things that go wrong
 //
 // A handler whose server was never given to Protect answers 503, with a log line that says so. So does

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -33,6 +34,7 @@ type options struct {
 	listen, resource, jwksURL, upstream string
 	dpop, listing                       string
 	issuers                             []string
+	introspect                          string
 	stateless, log, nonces              bool
 }
 
@@ -70,6 +72,7 @@ func parse(args []string, out io.Writer) (options, error) {
 		return nil
 	})
 	flags.StringVar(&opt.jwksURL, "jwks-url", "", "`URL` of the keys of a single issuer (default: discovered)")
+	flags.StringVar(&opt.introspect, "introspect", "", "`ID:SECRET` with which opaque tokens of a single issuer are introspected")
 	flags.StringVar(&opt.dpop, "dpop", "optional", "tokens bound to a key of the client (DPoP): off, optional or required")
 	flags.BoolVar(&opt.nonces, "dpop-nonce", false, "proofs must hold a nonce of this server")
 	flags.BoolVar(&opt.stateless, "stateless", true, "no sessions (revision 2026-07-28); -stateless=false keeps sessions")
@@ -89,6 +92,8 @@ func parse(args []string, out io.Writer) (options, error) {
 		return opt, usageError{errors.New("name the authorization server with -issuer")}
 	case opt.jwksURL != "" && len(opt.issuers) > 1:
 		return opt, usageError{errors.New("-jwks-url goes with a single -issuer")}
+	case opt.introspect != "" && (len(opt.issuers) > 1 || !strings.Contains(opt.introspect, ":")):
+		return opt, usageError{errors.New("-introspect takes ID:SECRET and goes with a single -issuer")}
 	case opt.dpop == "off" && opt.nonces:
 		return opt, usageError{errors.New("-dpop-nonce goes with -dpop optional or required")}
 	}
@@ -167,6 +172,9 @@ func config(opt options, stderr io.Writer) mcpauth.Config {
 			URL: issuer, JWKSURI: opt.jwksURL, TokenTypes: []string{"at+jwt", "JWT"},
 			Grants: scopes.Mapper{RoleClaims: []string{"/roles"}},
 		})
+	}
+	if id, secret, ok := strings.Cut(opt.introspect, ":"); ok {
+		cfg.Issuers[0].Introspection = &mcpauth.Introspection{ClientID: id, ClientSecret: mcpauth.Secret(secret)}
 	}
 	if opt.upstream != "" {
 		cfg.Unlisted = scopes.Authenticated()

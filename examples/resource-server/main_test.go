@@ -24,6 +24,8 @@ func TestCommandLine(t *testing.T) {
 		{"keys of two issuers", "-issuer https://a.example -issuer https://b.example -jwks-url https://a.example/jwks", "single"},
 		{"optional DPoP with nonces", "-issuer https://a.example -dpop optional -dpop-nonce", ""},
 		{"required DPoP", "-issuer https://a.example -dpop required", ""},
+		{"introspection", "-issuer https://a.example -introspect files:secret", ""},
+		{"introspection without a secret", "-issuer https://a.example -introspect files", "ID:SECRET"},
 		{"nonces without DPoP", "-issuer https://a.example -dpop off -dpop-nonce", "goes with -dpop"},
 		{"unknown DPoP mode", "-issuer https://a.example -dpop maybe", "off, optional or required"},
 		{"unknown listing", "-issuer https://a.example -listing some", "obtainable, allowed or all"},

@@ -1,9 +1,9 @@
 // oidc-provider, an authorization server that shares no code with this library or its examples, in front of some resources:
 //
-//   node oidc-provider.mjs [--dpop-nonce] RESOURCE...
+//   node oidc-provider.mjs [--dpop-nonce] [--opaque ID:SECRET] RESOURCE...
 //
 // It prints "listening on ISSUER" when it accepts connections. Access tokens for a resource are JWTs (at+jwt, ES256), bound to a key where the client
-// proves one (DPoP); with --dpop-nonce the proofs need a nonce of this server. The users and what they may have are those of examples/authserver. The
+// proves one (DPoP); with --dpop-nonce the proofs need a nonce of this server. With --opaque they are opaque, and ID may introspect them. The users and what they may have are those of examples/authserver. The
 // pages are this program's: those that come with oidc-provider grant everything or nothing, and without a grant in part there is nothing to step up from.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -11,11 +11,12 @@ import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
 import { Provider } from 'oidc-provider';
 
-const { values: flags, positionals: resources } = parseArgs({ options: { 'dpop-nonce': { type: 'boolean' } }, allowPositionals: true });
+const { values: flags, positionals: resources } = parseArgs({ options: { 'dpop-nonce': { type: 'boolean' }, opaque: { type: 'string' } }, allowPositionals: true });
 const scopes = ['notes:read', 'notes:write'];
 const users = { ada: 'admin', dev: 'developer', uma: 'user', rio: 'read-only' };
 const maySee = (user, scope) => users[user] !== 'read-only' || scope.endsWith(':read');
 
+const [introspector, secret] = (flags.opaque ?? '').split(/:(.*)/s);
 const server = createServer();
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
 const issuer = `http://127.0.0.1:${server.address().port}`;
@@ -26,7 +27,11 @@ const provider = new Provider(issuer, {
   cookies: { keys: [crypto.randomUUID()] },
   scopes: ['openid', 'offline_access', ...scopes], // the TypeScript SDK registers with the scopes that it will ask for
   clientDefaults: { id_token_signed_response_alg: 'ES256' },
+  ...(introspector && {
+    clients: [{ client_id: introspector, client_secret: secret, redirect_uris: [], response_types: [], grant_types: [] }],
+  }),
   features: {
+    introspection: { enabled: Boolean(introspector), allowedPolicy: (ctx, client) => client.clientId === introspector },
     devInteractions: { enabled: false },
     dPoP: { enabled: true, ...(flags['dpop-nonce'] && { nonceSecret: randomBytes(32), requireNonce: () => true }) },
     registration: { enabled: true },
@@ -36,7 +41,8 @@ const provider = new Provider(issuer, {
         if (!resources.includes(asked)) {
           throw Object.assign(new Error('invalid_target'), { error: 'invalid_target', statusCode: 400, expose: true });
         }
-        return { scope: scopes.join(' '), audience: asked, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } };
+        const format = introspector ? { accessTokenFormat: 'opaque' } : { accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } };
+        return { scope: scopes.join(' '), audience: asked, ...format };
       },
     },
   },

@@ -237,6 +237,16 @@ func (s *Server) readForm(w http.ResponseWriter, r *http.Request, endpoint strin
 		writeError(w, http.StatusBadRequest, "invalid_request", "more than one client authentication")
 		return nil, false
 	}
+	// RFC 6749, Section 2.3.1: both are form-encoded before they go into the header, which the library does not undo.
+	if id, secret, ok := r.BasicAuth(); ok {
+		plainID, err1 := url.QueryUnescape(id)
+		plainSecret, err2 := url.QueryUnescape(secret)
+		if err1 != nil || err2 != nil {
+			writeError(w, http.StatusBadRequest, "invalid_request", "client id and secret must be form-encoded")
+			return nil, false
+		}
+		r.SetBasicAuth(plainID, plainSecret)
+	}
 	// Attestation of clients is not offered; the library would read the headers all the same.
 	r.Header.Del("OAuth-Client-Attestation")
 	r.Header.Del("OAuth-Client-Attestation-PoP")

@@ -36,7 +36,7 @@ import (
 
 const (
 	redirectURL = "http://127.0.0.1:33418/callback" // nothing listens there: the browser stops before it
-	algorithm   = "ES256"                           // the one that the development authorization server takes
+	algorithm   = "ES256"                           // of the proofs; the development authorization server takes others, too
 )
 
 func main() {

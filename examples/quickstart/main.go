@@ -44,6 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	authListen := flags.String("auth-listen", "127.0.0.1:0", "loopback `address` of the authorization server")
 	strict := flags.Bool("strict", false, "let in only applications that an administrator permitted, and only requests that name resource and scope")
 	data := flags.String("data", "", "keep the authorization server's state in this `file`, for the next start; needs both addresses with fixed ports")
+	noDocuments := flags.Bool("no-documents", false, "do not offer client ID metadata documents, which are fetched from the internet")
 	nonces := flags.Bool("dpop-nonce", false, "ask for a nonce in every DPoP proof at the token endpoint")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -60,7 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	sys, err := start(ctx, *listen, *authListen, devas.Config{Strict: *strict, File: *data, DPoPNonces: *nonces}, stderr)
+	sys, err := start(ctx, *listen, *authListen, devas.Config{Strict: *strict, File: *data, DPoPNonces: *nonces, NoDocuments: *noDocuments}, stderr)
 	if err != nil {
 		cancel()
 		fmt.Fprintln(stderr, "quickstart:", err)
@@ -81,11 +82,11 @@ authorization server  %s
 Add the MCP server to a client, for example:
 
   claude mcp add --transport http notes %s
-  npx @modelcontextprotocol/inspector
+  npx @modelcontextprotocol/inspector --server-url %s --transport http
 
 The client opens the sign-in page by itself. Users: ada (admin), dev (developer),
 uma (user), rio (may only read). Press Ctrl+C to end.
-`, sys.resource, sys.issuer, sys.resource)
+`, sys.resource, sys.issuer, sys.resource, sys.resource)
 	<-ctx.Done()
 	return 0
 }

@@ -1,6 +1,9 @@
 package cimd
 
-import "net/netip"
+import (
+	"net"
+	"net/netip"
+)
 
 // special are the blocks of the IANA special-purpose registries inside what Public would otherwise let through (RFC 6890 and its updates).
 var special = prefixes(
@@ -39,6 +42,21 @@ func prefixes(texts ...string) []netip.Prefix {
 		out[i] = netip.MustParsePrefix(t)
 	}
 	return out
+}
+
+// attached reports whether an address is one of this machine, or in a network that it is attached to: global addresses too can be behind the firewall
+// that this machine is behind.
+func attached(ip netip.Addr) bool {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return true
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.Contains(ip.AsSlice()) {
+			return true
+		}
+	}
+	return false
 }
 
 // Public reports whether an address may be anywhere on the Internet, rather than on this machine, in its networks or in a block with a special purpose.

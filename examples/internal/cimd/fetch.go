@@ -145,7 +145,7 @@ func (f *Fetcher) control(_ context.Context, network, address string, _ syscall.
 	if err != nil || !strings.HasPrefix(network, "tcp") {
 		return errAddress
 	}
-	if Public(ap.Addr()) || f.cfg.DangerouslyAllowLoopback != nil && ap.Addr().IsLoopback() && !ap.Addr().Is4In6() {
+	if Public(ap.Addr()) && !attached(ap.Addr()) || f.cfg.DangerouslyAllowLoopback != nil && ap.Addr().IsLoopback() && !ap.Addr().Is4In6() {
 		return nil
 	}
 	return errAddress
@@ -166,13 +166,14 @@ func (f *Fetcher) Get(ctx context.Context, clientID string) (*Document, error) {
 
 	f.mu.Lock()
 	now := f.cfg.Now()
-	if e, ok := f.cache[clientID]; ok && now.Before(e.expires) {
+	e, known := f.cache[clientID]
+	if known && now.Before(e.expires) {
 		f.mu.Unlock()
 		return e.doc, nil
 	}
 	c := f.running[clientID]
 	if c == nil {
-		if reason := f.admit(h, now); reason != "" {
+		if reason := f.admit(h, known, now); reason != "" {
 			f.mu.Unlock()
 			return refuse(true, reason)
 		}
@@ -192,9 +193,12 @@ func (f *Fetcher) Get(ctx context.Context, clientID string) (*Document, error) {
 }
 
 // admit counts a fetch, or says why there is none. The caller holds mu.
-func (f *Fetcher) admit(h string, now time.Time) string {
+func (f *Fetcher) admit(h string, known bool, now time.Time) string {
 	if f.slots >= maxParallel {
 		return "too many documents are being fetched; try again"
+	}
+	if known {
+		return "" // a document that was good before: strangers cannot keep its application out by asking for others at its host
 	}
 	if d := now.Sub(f.window); d >= time.Minute || d < 0 {
 		f.window, f.total = now, 0

@@ -36,6 +36,9 @@ func CheckURL(raw string) error {
 		return errors.New("the URL cannot be parsed")
 	case u.User != nil || strings.Contains(u.Host, "@"):
 		return errors.New("the URL must not have user information")
+	case strings.ContainsFunc(u.Host, func(r rune) bool { return r >= 0x7f || r == '%' }):
+		// People see the host, and %D0%B0pple.com decodes to something that looks like apple.com.
+		return errors.New("the host must be written as xn--, not encoded")
 	case u.Hostname() == "" || strings.HasSuffix(u.Host, ":"):
 		return errors.New("the URL has no host, or a colon without a port")
 	case u.Host != strings.ToLower(u.Host):

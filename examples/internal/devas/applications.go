@@ -125,6 +125,16 @@ func (s *Server) allowedScopes(client string, r *Resource) []string {
 	return slices.DeleteFunc(all, func(name string) bool { return !slices.Contains(bound, name) })
 }
 
+// admitted says whether an application may ask for an MCP server at all. Where that has scopes allowedScopes says it; one without scopes would
+// otherwise be open to everybody.
+func (s *Server) admitted(client string, r *Resource) bool {
+	if len(r.Scopes) > 0 {
+		return true
+	}
+	explicit, configured, found := s.store.bounds(client, r.Identifier)
+	return found && explicit == nil && (configured != nil || !s.cfg.Strict)
+}
+
 // configuredBound is the bound on a client of Config.
 type configuredBound struct {
 	all    bool

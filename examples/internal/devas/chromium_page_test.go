@@ -341,7 +341,11 @@ const inspection = `(() => {
     const r = (/^(checkbox|radio)$/.test(e.type) ? e.labels[0] : e).getBoundingClientRect();
     if (visible(e) && r.height < 24) faults.push('too small to touch: ' + e.outerHTML.slice(0, 80) + ' ' + r.height);
   }
-  const parse = c => { const m = c.match(/[\d.]+/g).map(Number); return m.length < 4 ? [...m, 1] : m; };
+  const parse = c => {
+    const m = c.match(/[\d.]+/g).map(Number);
+    if (c.startsWith('color(srgb')) for (let i = 0; i < 3; i++) m[i] *= 255; // what color-mix computes to
+    return m.length < 4 ? [...m, 1] : m;
+  };
   const light = c => { const f = c.slice(0, 3).map(x => (x /= 255) <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4); return 0.2126 * f[0] + 0.7152 * f[1] + 0.0722 * f[2]; };
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let n = walker.nextNode(); n; n = walker.nextNode()) {

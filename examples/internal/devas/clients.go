@@ -90,8 +90,14 @@ func (s *Server) tokenOptions(_ context.Context, g *goidc.Grant, _ *goidc.Client
 }
 
 // tokenClaims are the claims that the library does not know. They are part of the answers of introspection, too.
-func tokenClaims(ctx context.Context, _ *goidc.Token, g *goidc.Grant) map[string]any {
-	claims := map[string]any{"roles": rolesOf(g)}
+func (s *Server) tokenClaims(ctx context.Context, _ *goidc.Token, g *goidc.Grant) map[string]any {
+	roles := rolesOf(g)
+	if g.Subject != g.ClientID {
+		// A grant in the file may be older than the user's present roles.
+		user, _ := s.cfg.user(g.Subject)
+		roles = slices.DeleteFunc(roles, func(role string) bool { return !slices.Contains(user.Roles, role) })
+	}
+	claims := map[string]any{"roles": roles}
 	if f := factsFrom(ctx); f.endpoint == pathToken && f.jkt != "" {
 		claims["cnf"] = map[string]string{"jkt": f.jkt} // RFC 9449, Section 6.1
 	}
@@ -144,6 +150,9 @@ func (s *Server) grantAgent(_ context.Context, typ goidc.GrantType, g *goidc.Gra
 	r, ok := s.resource(resources[0])
 	if !ok {
 		return goidc.NewError(goidc.ErrorCodeInvalidTarget, "the resource is not known")
+	}
+	if !s.admitted(g.ClientID, r) {
+		return goidc.NewError(goidc.ErrorCodeInvalidTarget, "the resource is not allowed to the client")
 	}
 	requested := g.Scopes
 	if requested == "" {

@@ -10,6 +10,7 @@ import (
 type facts struct {
 	endpoint    string // path of the endpoint, without the request ID
 	redirectURI string // redirect_uri of an authorization request
+	clientID    string // who a direct request says it comes from; the library means the same
 	secretSent  bool   // a client secret or assertion came along
 
 	// The client's metadata document, if documentID, the client's identifier, is the URL of one.
@@ -17,8 +18,9 @@ type facts struct {
 	document    *goidc.Client
 	documentErr error
 
-	dpopRequired bool   // of a registration
-	jkt          string // thumbprint of the key of the request's DPoP proof, which was found good
+	dpopRequired bool     // of a registration
+	desktop      []string // of a registration: redirect URIs that the library would refuse
+	jkt          string   // thumbprint of the key of the request's DPoP proof, which was found good
 	// problem is a fault of an authorization request that the library does not notice or would answer wrongly: a redirect with this error follows.
 	problem *goidc.Error
 }

@@ -18,9 +18,7 @@ func (s *store) SaveGrant(ctx context.Context, g *goidc.Grant) error {
 	rec := s.grants[g.ID]
 	if rec == nil {
 		if len(s.grants) >= maxGrants {
-			if k, ok := oldest(s.grants, func(r *grantRecord) (uint64, bool) { return r.seq, true }); ok {
-				s.dropGrant(k)
-			}
+			s.makeRoomForGrant()
 		}
 		rec = &grantRecord{grant: &goidc.Grant{}, seq: s.next()}
 		s.grants[g.ID] = rec
@@ -63,6 +61,26 @@ func (s *store) SaveGrant(ctx context.Context, g *goidc.Grant) error {
 		s.refresh[keep(kept.RefreshToken)] = g.ID
 	}
 	return nil
+}
+
+// makeRoomForGrant drops what is dead, else the oldest grant that renews nothing, such as one of an agent: programs make those without a person. The
+// caller holds mu.
+func (s *store) makeRoomForGrant() {
+	now := s.now()
+	for id, rec := range s.grants {
+		if !rec.alive(now) && (rec.grant.AuthCode != "" || !rec.tokenUntil.IsZero()) { // else it is about to get its first token
+			s.dropGrant(id)
+		}
+	}
+	if len(s.grants) < maxGrants {
+		return
+	}
+	for _, any := range []bool{false, true} {
+		if k, ok := oldest(s.grants, func(r *grantRecord) (uint64, bool) { return r.seq, any || r.grant.RefreshToken == "" }); ok {
+			s.dropGrant(k)
+			return
+		}
+	}
 }
 
 func (s *store) dropGrant(id string) {

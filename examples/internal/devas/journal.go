@@ -7,7 +7,7 @@ import (
 
 const maxEvents = 1000 // of each sort
 
-// journal keeps the latest events. Refusals have room of their own: anybody can cause them, and they must not push out what was granted.
+// journal keeps the latest events. Refusals and registrations have room of their own: anybody can cause them, and they must not push out what was granted.
 type journal struct {
 	mu       sync.Mutex
 	seq      uint64
@@ -25,7 +25,7 @@ func (j *journal) add(e Event) {
 	defer j.mu.Unlock()
 	j.seq++
 	into := &j.accepted
-	if !e.OK {
+	if !e.OK || e.Kind == EventClientRegistered {
 		into = &j.refused
 	}
 	if len(*into) >= maxEvents {

@@ -113,11 +113,11 @@ func (c *completionWriter) WriteHeader(status int) {
 
 // onDevice reports whether a redirect stays on the user's device: a loopback address or a private-use scheme.
 func onDevice(target string) bool {
-	if strings.HasPrefix(target, "http:") || strings.HasPrefix(target, "https:") {
-		_, _, ok := splitLoopback(target)
-		return ok
+	scheme, _, ok := strings.Cut(target, ":")
+	if scheme = strings.ToLower(scheme); scheme == "http" || scheme == "https" {
+		_, _, ok = splitLoopback(target)
 	}
-	return strings.Contains(target, ":")
+	return ok
 }
 
 type completeView struct {

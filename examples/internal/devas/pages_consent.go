@@ -161,7 +161,7 @@ func (s *Server) complete(v *consentView) {
 	v.Application, v.Server = nameOr(v.Client.Name, v.Client.ID), v.Resource.display()
 	v.Verified = s.configured[v.Client.ID]
 	v.ClientHost = clientHost(v.Client.ID)
-	_, _, v.Loopback = splitLoopback(v.Request.RedirectURI)
+	v.Loopback = toLoopback(v.Request.RedirectURI)
 	v.PrivateUse = onDevice(v.Request.RedirectURI) && !v.Loopback
 	v.RedirectHost = redirectHost(v.Request.RedirectURI)
 }
@@ -206,6 +206,16 @@ func clientHost(id string) string {
 		return ""
 	}
 	return u.Host
+}
+
+// toLoopback says whether a browser sends an answer to this computer, by http or https.
+func toLoopback(redirectURI string) bool {
+	u, err := url.Parse(redirectURI)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return false
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	return isLoopbackHost(host) || strings.HasSuffix(host, ".localhost") || host == "0.0.0.0" || host == "::"
 }
 
 // redirectHost is where an answer goes: host and port in full, or the scheme of a private-use URI.

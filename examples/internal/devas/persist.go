@@ -89,6 +89,11 @@ func (s *Server) load(list *serverList) (*serverList, error) {
 }
 
 func readState(name string) (*savedState, error) {
+	if info, err := os.Stat(name); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, errors.New("it is no regular file") // opening a named pipe would wait for ever
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -235,6 +240,9 @@ func writeState(name string, state *savedState) error {
 	raw, err := json.Marshal(state)
 	if err != nil {
 		return err
+	}
+	if len(raw) >= maxState {
+		return errors.New("the state is too large to be read again")
 	}
 	dir, base := filepath.Split(name)
 	if dir == "" {

@@ -16,6 +16,7 @@ const (
 	storeBrowser = "browser" // digest of the browser cookie that opened the request
 	storeOpened  = "opened"  // time.Time
 	storeKey     = "jkt"     // here and in the grant: thumbprint of the DPoP key that it is bound to, if any
+	storeSeen    = "seen"    // true when the browser that opened the request has come back to it
 	storeRoles   = "roles"   // in the grant: roles at the time of approval
 )
 
@@ -76,6 +77,10 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, as *goidc.AuthnSe
 		s.cfg.Logger.Warn("open mode: the request named no scope", "client_id", as.ClientID, "assumed", as.Scopes)
 	}
 
+	if !s.admitted(as.ClientID, res) {
+		s.log(Event{Kind: EventConsentRefused, Client: as.ClientID, Server: res.Identifier, Detail: "the server is not permitted to the application"})
+		return refuse(goidc.ErrorCodeAccessDenied, "the resource is not allowed to the client")
+	}
 	if bound := s.allowedScopes(as.ClientID, res); as.Scopes != "" && len(possible(res, bound, as.Scopes)) == 0 {
 		s.log(Event{Kind: EventConsentRefused, Client: as.ClientID, Server: res.Identifier, Scope: clean(as.Scopes, 300),
 			Detail: "none of the scopes belongs to the server and is permitted to the application"})
@@ -109,6 +114,8 @@ func (s *Server) interact(w http.ResponseWriter, r *http.Request, as *goidc.Auth
 		return pending()
 	}
 
+	as.Store[storeSeen] = true
+
 	// The registration may have changed since the request came (AS-60). Nothing may be sent to an address that is no longer registered, not even a refusal.
 	if !redirectAllowed(c.RedirectURIs, as.RedirectURI) {
 		s.problem(w, r, problemPage{Status: http.StatusBadRequest, Title: "The application redirect URL is no longer valid.",
@@ -135,7 +142,7 @@ func (s *Server) interact(w http.ResponseWriter, r *http.Request, as *goidc.Auth
 		return pending()
 	}
 	offered := slices.DeleteFunc(possible(res, s.allowedScopes(as.ClientID, res), as.Scopes), func(sc Scope) bool { return !s.roleAllows(user, sc) })
-	noAccess := s.access(user, res) != accessGranted || len(offered) == 0 && as.Scopes != ""
+	noAccess := s.access(user, res) != accessGranted || !s.admitted(as.ClientID, res) || len(offered) == 0 && as.Scopes != ""
 	event := Event{User: user.Name, Client: as.ClientID, Server: res.Identifier}
 	view := consentView{Request: as, Client: c, Resource: res, User: user, Offered: offered, CSRF: s.mac("consent", l.ID, as.ID), SignOutCSRF: s.mac("signout", l.ID)}
 

@@ -11,6 +11,10 @@ import (
 
 const maxRedirectURI = 2048
 
+// desktopRedirects are redirect URIs of clients that people use whose scheme has no dot, against RFC 8252, Section 7.1. They are registered
+// byte for byte and beside others only.
+var desktopRedirects = []string{"cursor://anysphere.cursor-mcp/oauth/callback"}
+
 // checkRedirectURI says whether a redirect URI may be registered: https, http on a loopback address, or a private-use scheme with a dot (RFC 8252,
 // Section 7). The dot also shuts out javascript: and data:.
 func checkRedirectURI(raw string) error {
@@ -28,6 +32,9 @@ func checkRedirectURI(raw string) error {
 		return fmt.Errorf("redirect URI %q must not have a fragment (RFC 6749, Section 3.1.2)", raw)
 	case u.User != nil:
 		return errors.New("a redirect URI must not have user information")
+	case strings.ContainsFunc(u.Host, func(r rune) bool { return r >= 0x7f || r == '%' }):
+		// A parser decodes https://%D0%B0pple.com to something that looks like apple.com on the consent page. Such hosts are written as xn--.
+		return errors.New("a redirect URI must not have an encoded host")
 	case u.Scheme == "https" && u.Host != "":
 		return nil
 	case u.Scheme == "http":

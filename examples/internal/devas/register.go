@@ -19,6 +19,7 @@ import (
 const (
 	maxRegistrationsPerMinute = 120
 	maxRedirectURIs           = 20
+	maxRegistration           = 8 << 10 // anybody may register: this times maxClients is what the memory and the file have to bear
 )
 
 // registrationMembers are the members of a registration that have a meaning here (RFC 7591, Section 2). Everything else is ignored, which the section
@@ -37,7 +38,7 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, "invalid_client_metadata", "the body must be application/json")
 		return
 	}
-	raw, err := io.ReadAll(r.Body)
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRegistration))
 	if err != nil {
 		writeError(w, http.StatusRequestEntityTooLarge, "invalid_client_metadata", "the body is too large")
 		return
@@ -49,6 +50,8 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	dpopRequired := body["dpop_bound_access_tokens"] == true
+	desktop, _ := body["desktop"].([]string)
+	delete(body, "desktop")
 	mended, err := json.Marshal(body)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, "invalid_client_metadata", "the metadata cannot be read")
@@ -56,7 +59,7 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 	}
 	// A fresh header: the library would look at an Authorization header for an initial access token.
 	// The library drops dpop_bound_access_tokens, because it does not do DPoP here.
-	inner := r.Clone(withFacts(r.Context(), facts{endpoint: pathRegister, dpopRequired: dpopRequired}))
+	inner := r.Clone(withFacts(r.Context(), facts{endpoint: pathRegister, dpopRequired: dpopRequired, desktop: desktop}))
 	inner.Header = http.Header{"Content-Type": {"application/json"}}
 	inner.Body = io.NopCloser(bytes.NewReader(mended))
 	inner.ContentLength = int64(len(mended))
@@ -103,7 +106,18 @@ func readRegistration(raw []byte) (body map[string]any, code string, err error) 
 	if len(in.redirectURIs) == 0 || len(in.redirectURIs) > maxRedirectURIs {
 		return nil, badURI, errors.New("redirect_uris must name at least one and not too many addresses")
 	}
-	native := false
+	var desktop []string
+	in.redirectURIs = slices.DeleteFunc(in.redirectURIs, func(uri string) bool {
+		known := slices.Contains(desktopRedirects, uri)
+		if known && !slices.Contains(desktop, uri) {
+			desktop = append(desktop, uri)
+		}
+		return known
+	})
+	if len(in.redirectURIs) == 0 {
+		return nil, badURI, errors.New("redirect_uris needs an address that is https, http on loopback, or of a private-use scheme with a dot")
+	}
+	native := len(desktop) > 0
 	for _, uri := range in.redirectURIs {
 		if err := checkRedirectURI(uri); err != nil {
 			return nil, badURI, errors.New("redirect_uris holds an address that cannot be registered: use https, http on loopback, or a private-use scheme with a dot")
@@ -151,14 +165,15 @@ func readRegistration(raw []byte) (body map[string]any, code string, err error) 
 			body[name] = m
 		}
 	}
-	body["dpop_bound_access_tokens"] = in.bound
+	body["dpop_bound_access_tokens"], body["desktop"] = in.bound, desktop
 	body["redirect_uris"], body["application_type"] = in.redirectURIs, in.application
 	body["grant_types"], body["response_types"], body["token_endpoint_auth_method"] = in.grantTypes, in.responseTypes, in.method
 	return body, "", nil
 }
 
 // fitRegistration runs inside the library. A registered client may ask for every scope; the user's roles and consent are the bound.
-func (s *Server) fitRegistration(_ context.Context, _ string, meta *goidc.ClientMeta) error {
+func (s *Server) fitRegistration(ctx context.Context, _ string, meta *goidc.ClientMeta) error {
+	meta.RedirectURIs = append(meta.RedirectURIs, factsFrom(ctx).desktop...)
 	meta.ScopeIDs = strings.Join(scopeNames(s.list.Load().all), " ")
 	meta.Name = clean(meta.Name, 200)
 	return nil

@@ -137,3 +137,23 @@ func TestAS04_OnlyLoopbackAndALoudWarning(t *testing.T) {
 	var zero devas.Server
 	require.Equal(t, http.StatusServiceUnavailable, serve(&zero, "GET", "http://127.0.0.1/jwks").Code)
 }
+
+// Cursor registers three addresses at once, of which one has a scheme that nobody else could use.
+func TestAS12_RedirectsOfDesktopClients(t *testing.T) {
+	const app, web, local = "cursor://anysphere.cursor-mcp/oauth/callback", "https://www.cursor.com/agents/mcp/oauth/callback", "http://localhost:8787/callback"
+	e := start(t)
+	a := e.register(`{"client_name":"Cursor","redirect_uris":["` + app + `","` + web + `","` + local + `"]}`)
+	require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+	require.ElementsMatch(t, []any{app, web, local}, a.JSON["redirect_uris"])
+	id := a.str("client_id")
+	for _, uri := range []string{app, web, local} {
+		page := e.get("/authorize?" + request(id, "redirect_uri", uri).Encode())
+		require.Equal(t, http.StatusSeeOther, page.Status, uri)
+	}
+	for _, uri := range []string{app + "/", app + "?x=1", "cursor://evil/oauth/callback", "Cursor://anysphere.cursor-mcp/oauth/callback"} {
+		page := e.get("/authorize?" + request(id, "redirect_uri", uri).Encode())
+		require.Equal(t, http.StatusBadRequest, page.Status, uri)
+		require.Equal(t, http.StatusBadRequest, e.register(`{"redirect_uris":["`+uri+`","`+local+`"]}`).Status, uri)
+	}
+	require.Equal(t, http.StatusBadRequest, e.register(`{"redirect_uris":["`+app+`"]}`).Status, "alone it is nobody's")
+}

@@ -163,7 +163,7 @@ func (s *Server) options(list *serverList) []provider.Option {
 		provider.WithGrantHandler(s.grantAgent),
 		provider.WithJTIConsumer(s.store.consumeJTI),
 		provider.WithTokenOptions(s.tokenOptions, provider.WithOpaqueTokens(s.store)),
-		provider.WithTokenClaims(tokenClaims),
+		provider.WithTokenClaims(s.tokenClaims),
 		provider.WithTokenHandler(s.tokenIssued),
 		// Which clients may introspect is decided in store.Client, before authentication.
 		provider.WithTokenIntrospection(func(_ context.Context, c *goidc.Client, _ goidc.TokenInfo) bool { return !c.IsPublic() }),

@@ -55,7 +55,7 @@ type store struct {
 	issued      []Issuance // oldest first
 	revoked     []Event    // not in the log yet
 	logins      map[string]loginRecord
-	jtis        map[string]time.Time // to the time when it may be forgotten
+	jtis        [2]map[string]time.Time // of strangers and of configured clients, to the time when it may be forgotten
 }
 
 type clientRecord struct {
@@ -105,7 +105,7 @@ func newStore(now func() time.Time, scopes string) *store {
 		spent:       map[string]string{},
 		opaque:      map[string]*goidc.Token{},
 		logins:      map[string]loginRecord{},
-		jtis:        map[string]time.Time{},
+		jtis:        [2]map[string]time.Time{{}, {}},
 	}
 }
 
@@ -189,10 +189,20 @@ func (s *store) makeRoomForClient() {
 	if len(s.clients) < maxClients {
 		return
 	}
-	if k, ok := oldest(s.clients, func(r *clientRecord) (uint64, bool) {
-		return r.seq, r.bound == nil && s.permissions[r.client.ID] == nil
-	}); ok {
-		delete(s.clients, k)
+	used, now := map[string]bool{}, s.now()
+	for _, rec := range s.grants {
+		if rec.alive(now) {
+			used[rec.grant.ClientID] = true
+		}
+	}
+	// Anybody can register: one that nobody uses goes before one that somebody does.
+	for _, evenUsed := range []bool{false, true} {
+		if k, ok := oldest(s.clients, func(r *clientRecord) (uint64, bool) {
+			return r.seq, r.bound == nil && s.permissions[r.client.ID] == nil && (evenUsed || !used[r.client.ID])
+		}); ok {
+			delete(s.clients, k)
+			return
+		}
 	}
 }
 
@@ -280,8 +290,15 @@ func (s *store) SaveSession(_ context.Context, as *goidc.AuthnSession) error {
 	if old != nil {
 		seq = old.seq
 	} else if len(s.sessions) >= maxSessions {
-		if k, ok := oldest(s.sessions, func(r *sessionRecord) (uint64, bool) { return r.seq, true }); ok {
-			delete(s.sessions, k)
+		// Any web site can make a browser open requests. Those that a person has seen go last.
+		for _, evenSeen := range []bool{false, true} {
+			if k, ok := oldest(s.sessions, func(r *sessionRecord) (uint64, bool) {
+				seen, _ := r.session.Store[storeSeen].(bool)
+				return r.seq, evenSeen || !seen || r.session.Status != goidc.StatusPending
+			}); ok {
+				delete(s.sessions, k)
+				break
+			}
 		}
 	}
 	s.sessions[as.ID] = &sessionRecord{session: cloneSession(as), seq: seq}
@@ -329,20 +346,27 @@ func (s *store) deleteLogin(id string) {
 }
 
 // consumeJTI refuses an identifier that it has seen within the life of a proof (RFC 9449, Section 11.1).
-func (s *store) consumeJTI(_ context.Context, jti string) error {
+func (s *store) consumeJTI(ctx context.Context, jti string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// Whoever publishes a metadata document can make identifiers: they must not use up the room of others, nor guess what others will send.
+	client := factsFrom(ctx).clientID
+	seen := s.jtis[0]
+	if rec := s.clients[client]; rec != nil && rec.bound != nil {
+		seen = s.jtis[1]
+	}
+	jti = digest(client + "\x00" + jti)
 	now := time.Now() // proofs are judged by the library, on the real clock
-	if until, ok := s.jtis[jti]; ok && now.Before(until) {
+	if until, ok := seen[jti]; ok && now.Before(until) {
 		return errReplayed
 	}
-	if len(s.jtis) >= maxJTIs {
-		maps.DeleteFunc(s.jtis, func(_ string, until time.Time) bool { return !now.Before(until) })
-		if len(s.jtis) >= maxJTIs {
+	if len(seen) >= maxJTIs {
+		maps.DeleteFunc(seen, func(_ string, until time.Time) bool { return !now.Before(until) })
+		if len(seen) >= maxJTIs {
 			return errReplayed
 		}
 	}
-	s.jtis[jti] = now.Add(jtiLifetime)
+	seen[jti] = now.Add(jtiLifetime)
 	return nil
 }
 

@@ -37,6 +37,9 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(withFacts(r.Context(), f))
 	form := r.PostForm
 	s.rewriteResource(form)
+	if form.Has("resource") {
+		form["resource"] = slices.Compact(slices.Sorted(slices.Values(form["resource"]))) // each would be an aud of its own
+	}
 	if form.Has("scope") {
 		form.Set("scope", strings.Join(scopeList(form.Get("scope")), " "))
 	}
@@ -102,6 +105,11 @@ func (s *Server) checkRefresh(r *http.Request, form url.Values) (code, descripti
 			return dpop.CodeInvalidProof, "the refresh token is bound to a key; the DPoP proof is missing or by another one"
 		}
 	}
+	return s.narrow(g, form)
+}
+
+// narrow holds a token request to what user and application may have by now, and says why not if that is nothing.
+func (s *Server) narrow(g *goidc.Grant, form url.Values) (code, description string) {
 	res, ok := s.resource(g.Resources[0])
 	if !ok {
 		return string(goidc.ErrorCodeInvalidGrant), "the resource is not known any more"
@@ -109,6 +117,9 @@ func (s *Server) checkRefresh(r *http.Request, form url.Values) (code, descripti
 	user, ok := s.cfg.user(g.Subject)
 	if !ok || s.access(user, res) != accessGranted {
 		return string(goidc.ErrorCodeInvalidGrant), "the user has no access to the resource any more"
+	}
+	if !s.admitted(g.ClientID, res) {
+		return string(goidc.ErrorCodeInvalidGrant), "the application has no access to the resource any more"
 	}
 	if g.Scopes == "" {
 		return "", ""
@@ -170,6 +181,14 @@ func (s *Server) checkCode(w http.ResponseWriter, r *http.Request, form url.Valu
 		s.tokenRefused(r, goidc.ErrorCodeInvalidGrant, "code_verifier does not fit the code_challenge")
 		writeError(w, http.StatusBadRequest, "invalid_grant", "code_verifier does not fit the code_challenge")
 		return false
+	}
+	// The answer of the page may be a minute old.
+	if len(g.Resources) == 1 && g.ClientID == claimedClient(r) {
+		if code, description := s.narrow(g, form); code != "" {
+			s.tokenRefused(r, code, description)
+			writeError(w, http.StatusBadRequest, code, description)
+			return false
+		}
 	}
 	return true
 }
@@ -250,7 +269,19 @@ func (s *Server) readForm(w http.ResponseWriter, r *http.Request, endpoint strin
 	// Attestation of clients is not offered; the library would read the headers all the same.
 	r.Header.Del("OAuth-Client-Attestation")
 	r.Header.Del("OAuth-Client-Attestation-PoP")
-	f := s.meet(r.Context(), facts{endpoint: endpoint, secretSent: methods > 0}, claimedClient(r))
+	// From here on everybody means the same client: the library reads the assertion with another parser, and refuses identifiers that differ.
+	claimed := claimedClient(r)
+	if claimed == "" && r.PostForm.Has("client_assertion") {
+		writeError(w, http.StatusBadRequest, "invalid_request", "the client assertion names no issuer, or is too long")
+		return nil, false
+	}
+	r.PostForm.Set("client_id", claimed)
+	f := facts{endpoint: endpoint, clientID: claimed, secretSent: methods > 0}
+	// A document is fetched here only for a client that came through the authorization endpoint: these endpoints are open to scripts of every web
+	// site, which could otherwise find out names and addresses in this network by the answers.
+	if _, known := s.application(claimed); known {
+		f = s.meet(r.Context(), f, claimed)
+	}
 	return r.WithContext(withFacts(r.Context(), f)), true
 }
 

@@ -164,6 +164,16 @@ func (a *apiKeys) Challenge() string {
 	return `ApiKey header="` + a.header + `"`
 }
 
+// claims reports whether a text is a key, whatever field it came in. It must not be sent to the issuer whose tokens
+// begin with tokenPrefix.
+func (a *apiKeys) claims(text, tokenPrefix string) bool {
+	if a.prefix == "" {
+		return a.known[HashAPIKey(text)] != nil
+	}
+	longer := len(tokenPrefix) > len(a.prefix) && strings.HasPrefix(tokenPrefix, a.prefix)
+	return strings.HasPrefix(text, a.prefix) && !longer
+}
+
 var errUnknownKey = errors.New("the API key is not known")
 
 func (a *apiKeys) Authenticate(r *http.Request) (*Principal, error) {

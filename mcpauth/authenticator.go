@@ -80,6 +80,17 @@ func (m *Middleware) addAuthenticators(cfg Config, errs *mistakes) (headers []st
 			continue
 		}
 		a := &authentication{Authenticator: in}
+		if keys, ok := in.(*apiKeys); ok {
+			m.apiKeys = append(m.apiKeys, keys)
+			for _, other := range m.issuers {
+				if other.url == keys.issuer {
+					errs.add(field(""), "APIKeys.Issuer %q is one of Issuers; the owner of a key would pass for the user of that name", keys.issuer)
+				}
+				if other.introspection != nil && keys.prefix != "" && other.prefix == keys.prefix {
+					errs.add(field(""), "APIKeys.Prefix %q is the TokenPrefix of %q as well; nothing would tell keys from tokens", keys.prefix, other.url)
+				}
+			}
+		}
 		names := in.Headers()
 		if len(names) == 0 {
 			errs.add(field(".Headers"), "is empty; name the fields that hold the credentials, which must not reach the handler")
@@ -143,12 +154,12 @@ func (m *Middleware) credentialFields(r *http.Request) int {
 
 // askAuthenticators returns the caller whom one of them knows, or the refusal of one that claims the
 // credentials and does not accept them, or neither.
-func (m *Middleware) askAuthenticators(r *http.Request, used schemes) (*Principal, *refusal) {
+func (m *Middleware) askAuthenticators(r *http.Request, used schemes, inQuery bool) (*Principal, *refusal) {
 	for _, a := range m.authenticators {
 		if !a.holds(r) {
 			continue
 		}
-		p, err := a.Authenticate(m.forAuthenticator(r, a))
+		p, err := a.Authenticate(m.forAuthenticator(r, a, inQuery))
 		switch {
 		case errors.Is(err, ErrNoCredentials):
 			continue
@@ -175,12 +186,16 @@ func (m *Middleware) askAuthenticators(r *http.Request, used schemes) (*Principa
 	return nil, nil
 }
 
-// forAuthenticator is the request as an Authenticator may see it.
-func (m *Middleware) forAuthenticator(r *http.Request, a *authentication) *http.Request {
+// forAuthenticator is the request as an Authenticator may see it. A cookie gives way to credentials that somebody sent
+// on purpose, good or bad.
+func (m *Middleware) forAuthenticator(r *http.Request, a *authentication, inQuery bool) *http.Request {
 	out := new(http.Request)
 	*out = *r
 	out.Body, out.ContentLength, out.GetBody, out.TransferEncoding = http.NoBody, 0, nil, nil
-	if len(r.Header[headerCookie]) > 0 && !(a.cookie && m.origins.Listed(r)) {
+	others := inQuery || slices.ContainsFunc(m.countable, func(name string) bool {
+		return len(r.Header[name]) > 0 && !slices.Contains(a.headers, name)
+	})
+	if len(r.Header[headerCookie]) > 0 && !(a.cookie && !others && m.origins.Listed(r)) {
 		out.Header = r.Header.Clone()
 		delete(out.Header, headerCookie)
 	}

@@ -245,6 +245,7 @@ type Middleware struct {
 	cache      *tokencache.Cache[*accessToken] // nil: nothing is remembered
 
 	authenticators  []*authentication
+	apiKeys         []*apiKeys          // those among them
 	otherChallenges []string            // theirs
 	countable       []string            // fields of which a request may have one, once
 	stripped        map[string]struct{} // fields that the handler must not see, besides the usual ones

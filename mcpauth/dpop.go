@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -53,6 +54,13 @@ type DPoP struct {
 	// proof are answered 503 rather than let a proof be used twice; while it is more than half full, so are
 	// those of a user who fills a sixteenth of it. It goes with a nil Replay only. Zero: 4,194,304.
 	MaxProofs int
+}
+
+// Format implements [fmt.Formatter]: as usual, but for NonceKeys.
+func (d DPoP) Format(f fmt.State, verb rune) {
+	type plain DPoP
+	d.NonceKeys = nil
+	fmt.Fprintf(f, fmt.FormatString(f, verb), plain(d))
 }
 
 // DPoPMode says which schemes are accepted.

@@ -34,7 +34,7 @@ func (m *Middleware) identify(out http.Header, r *http.Request) (*Principal, *re
 			err = authheader.ErrMultiple
 		}
 		if err == nil || err == authheader.ErrNone {
-			if p, refused := m.askAuthenticators(r, used); p != nil || refused != nil {
+			if p, refused := m.askAuthenticators(r, used, inQuery); p != nil || refused != nil {
 				return p, refused
 			}
 		}
@@ -69,7 +69,8 @@ type accessToken struct {
 	principal *Principal
 	issuer    *issuer
 	key       *jwks.Key // that verified the signature; nil for an opaque token
-	until     time.Time // how long the answer about an opaque token may be used
+	since     time.Time // from when, and how long, the answer about an opaque token may be used
+	until     time.Time
 	notBefore time.Time // the later of nbf and iat
 	binding   binding
 	owner     [sha256.Size]byte        // whose memory it takes: the user, who may be many clients where clients register themselves
@@ -160,9 +161,10 @@ func (m *Middleware) verify(ctx context.Context, token string, hash [sha256.Size
 		m.cache.Remove(hash) // its key has left the set, or the clock was put back; the verifier says which
 	}
 	var verified *jwt.Token
-	var until time.Time
+	var since, until time.Time
 	var err error
 	if in := m.introspector(token); in != nil {
+		since = m.now()
 		verified, until, err = m.introspect(ctx, in, token, hash)
 	} else {
 		verified, err = m.tokens.Verify(ctx, token)
@@ -191,7 +193,7 @@ func (m *Middleware) verify(ctx context.Context, token string, hash [sha256.Size
 		notBefore = verified.IssuedAt
 	}
 	t := &accessToken{
-		principal: p, issuer: in, key: verified.Key, until: until, notBefore: notBefore, binding: bound, owner: sha256.Sum256([]byte(owner)),
+		principal: p, issuer: in, key: verified.Key, since: since, until: until, notBefore: notBefore, binding: bound, owner: sha256.Sum256([]byte(owner)),
 	}
 	end := verified.Expiry.Add(in.leeway)
 	if t.key == nil && until.Before(end) {
@@ -207,7 +209,7 @@ func (t *accessToken) current(now time.Time) bool {
 		return false
 	}
 	if t.key == nil {
-		return now.Before(t.until)
+		return !now.Before(t.since) && now.Before(t.until)
 	}
 	return t.issuer.keys.Current(t.key)
 }

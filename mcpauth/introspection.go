@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +61,13 @@ func (Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Format implements [fmt.Formatter]: as usual, but for Signer, which may be the bytes of a private key.
+func (in Introspection) Format(f fmt.State, verb rune) {
+	type plain Introspection
+	in.Signer = nil
+	fmt.Fprintf(f, fmt.FormatString(f, verb), plain(in))
+}
 
 // addIntrospection makes the client of one issuer. source is where its metadata comes from, or nil.
 func (m *Middleware) addIntrospection(cfg Config, in *Introspection, out *issuer, keys *jwks.Set, source *discovery.Source, client *fetch.Client) error {
@@ -139,6 +147,9 @@ func (m *Middleware) checkPrefixes(errs *mistakes) {
 func (m *Middleware) introspector(token string) *issuer {
 	for _, in := range m.introspecting {
 		if strings.HasPrefix(token, in.prefix) && !jwt.LooksLikeJWT(token) {
+			if slices.ContainsFunc(m.apiKeys, func(a *apiKeys) bool { return a.claims(token, in.prefix) }) {
+				return nil // in the wrong field, or under the wrong scheme: no business of the authorization server
+			}
 			return in
 		}
 	}

@@ -141,7 +141,7 @@ func (h *protected) admit(w http.ResponseWriter, r *http.Request) (inner *http.R
 		return nil, nil
 	}
 	p, refused := m.identify(w.Header(), r)
-	if refused != nil && refused == m.anonymous && len(m.guests) > 0 {
+	if refused != nil && refused == m.anonymous && len(m.guests) > 0 && m.credentialFields(r) == 0 {
 		var ok bool
 		if r, ok = m.admitGuest(w, r); ok {
 			p = guest
@@ -336,7 +336,7 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 	var a answer
 	switch {
 	case e.Reason == ReasonNoRule || e.Reason == ReasonUnsafeURI,
-		m.conceal && (e.Reason == ReasonInsufficientScope || e.Reason == ReasonRole):
+		m.conceal && (e.Reason == ReasonInsufficientScope || e.Reason == ReasonFixedGrant || e.Reason == ReasonRole):
 		a = unknown(ops[first].op, revision)
 	default:
 		a = m.refused(e, req.principal, revision)

@@ -29,7 +29,7 @@ type Principal struct {
 	hasSubject bool // the token has a sub; else subject is the client
 	fixed      bool // no step-up can add to the grant
 
-	again func(context.Context) error // verifies its token once more; of a transport without HTTP only, which lasts
+	again func(context.Context) (*Principal, error) // verifies its token once more; of a transport without HTTP only, which lasts
 
 	scheme                        string
 	expiry                        time.Time

@@ -176,10 +176,12 @@ func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string
 		return nil, nil, forbidden
 	}
 	if local {
-		if why := m.stdioEnded(ctx, caller.principal); why.reason != "" {
+		now, why := m.stdioNow(ctx, caller.principal)
+		if why.reason != "" {
 			m.logRefusal(ctx, caller.principal, Operation{Method: method}, http.StatusForbidden, &why, summary{})
 			return nil, nil, forbidden
 		}
+		caller.principal = now
 	}
 	g.first.Do(func() { g.verifyOnce(ctx, next, req) })
 

@@ -2,10 +2,13 @@ package mcpauth
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+
+	"github.com/go-mcpauth/sdk/internal/jwt"
 )
 
 // Stdio says who is calling over standard input and output, or any other transport without HTTP. Exactly
@@ -35,8 +38,9 @@ type Stdio struct {
 // Config.Revoked is asked, and the expiry of the credentials looked at, with every request. What the
 // credentials do not grant is refused and not listed, as there is no step-up.
 //
-// The variable is removed from the environment, so that neither tools nor programs that they start find
-// the credentials there. An error says what is wrong with them, and never shows them.
+// The variable is removed from the environment, so that tools do not find the credentials there, nor programs
+// that they start. What the system shows of a process's first environment, such as /proc/self/environ, stays
+// as it was: a tool that reads any file can read that. An error says what is wrong with them, and never shows them.
 func (m *Middleware) StdioContext(ctx context.Context, in Stdio) (context.Context, error) {
 	p, err := m.stdioCaller(ctx, in)
 	if err != nil {
@@ -89,7 +93,11 @@ func (m *Middleware) stdioToken(ctx context.Context, token string) (*Principal, 
 	if m.schemes&bearerScheme == 0 {
 		return nil, errors.New("DPoPRequired accepts no token that is not bound to a key, and none that is can be used here")
 	}
-	hash := hashOf(token)
+	return m.stdioPrincipal(ctx, token, hashOf(token))
+}
+
+// stdioPrincipal is the caller as the token says now: rights may change where it is introspected.
+func (m *Middleware) stdioPrincipal(ctx context.Context, token string, hash [sha256.Size]byte) (*Principal, error) {
 	t, err := m.verify(ctx, token, hash)
 	if err != nil {
 		return nil, err
@@ -99,10 +107,7 @@ func (m *Middleware) stdioToken(ctx context.Context, token string) (*Principal, 
 	}
 	p := *t.principal
 	p.fixed = true
-	p.again = func(ctx context.Context) error {
-		_, err := m.verify(ctx, token, hash)
-		return err
-	}
+	p.again = func(ctx context.Context) (*Principal, error) { return m.stdioPrincipal(ctx, token, hash) }
 	return &p, nil
 }
 
@@ -134,24 +139,38 @@ func (m *Middleware) stdioKey(ctx context.Context, value string) (*Principal, er
 		}
 		out := *p
 		out.fixed = true
+		if keys, ok := a.Authenticator.(*apiKeys); ok && keys.find != nil {
+			out.again = func(ctx context.Context) (*Principal, error) { return keys.Authenticate(r.WithContext(ctx)) }
+		}
 		return &out, nil
 	}
 	return nil, errors.New("no Authenticator knows their form")
 }
 
-// stdioEnded says why a caller of a transport without HTTP is not accepted any more, if so.
-func (m *Middleware) stdioEnded(ctx context.Context, p *Principal) explanation {
+// stdioNow is a caller of a transport without HTTP as the credentials say now, or why there is none any more.
+func (m *Middleware) stdioNow(ctx context.Context, p *Principal) (*Principal, explanation) {
 	switch {
 	case m.leftOf(p) <= 0:
-		return explanation{reason: ReasonTokenExpired, expected: "a caller whose credentials have not ended", got: "one whose Expiry has passed",
+		return nil, explanation{reason: ReasonTokenExpired, expected: "a caller whose credentials have not ended", got: "one whose Expiry has passed",
 			cure: "start the program anew, with fresh credentials"}
 	case p.again != nil:
-		if err := p.again(ctx); err != nil {
-			return explainToken(err)
+		now, err := p.again(ctx)
+		switch {
+		case err != nil:
+			why := explainToken(err)
+			if refused := (*jwt.Error)(nil); !errors.As(err, &refused) {
+				why.reason = ReasonCredentials
+			}
+			return nil, why
+		case m.leftOf(now) <= 0:
+			return nil, explanation{reason: ReasonTokenExpired, expected: "credentials that have not ended", got: "some whose Expiry has passed"}
+		case now.id != p.id:
+			return nil, explanation{reason: ReasonTokenInactive, expected: "a token of the caller who connected", got: "one that is another's now"}
 		}
+		p = now
 	}
 	if refused := m.askRevoked(ctx, 0, p); refused != nil {
-		return refused.why
+		return nil, refused.why
 	}
-	return explanation{}
+	return p, explanation{}
 }

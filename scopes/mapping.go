@@ -37,7 +37,7 @@ func (m *Mapping) Grant(claims map[string]any) Grant {
 	}
 	lacksScopes := m.lacksScopes(claims)
 	g.application = m.isApplication(g, claims, lacksScopes)
-	if lacksScopes && !g.application {
+	if _, user := claims["sub"]; lacksScopes && user && !g.application { // without sub, the caller is the client
 		for _, scope := range m.defaultScopes {
 			g.scopes.add(scope)
 		}

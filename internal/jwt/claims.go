@@ -121,9 +121,9 @@ func acceptKind(t *Token) *Error {
 	}
 	const cure = "the client must send the access_token of the token response"
 	switch lowerASCII(kind) {
-	case "id":
+	case "id", "id_token":
 		return &Error{Reason: ReasonIDToken, Expected: "an access token", Got: "an ID token: claim typ " + quote(kind), Cure: cure}
-	case "refresh", "offline":
+	case "refresh", "refresh_token", "offline":
 		return &Error{Reason: ReasonRefreshToken, Expected: "an access token", Got: "a refresh token: claim typ " + quote(kind), Cure: cure}
 	case "logout":
 		return &Error{Reason: ReasonType, Expected: "an access token", Got: "a logout token: claim typ " + quote(kind), Cure: cure}

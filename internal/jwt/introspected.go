@@ -114,7 +114,7 @@ func (iss *issuer) acceptUntyped(t *Token) *Error {
 			return nil
 		}
 	}
-	if !iss.AnyAudience {
+	if !iss.AnyAudience && !iss.NoAudience && !iss.ClientAudience {
 		return nil // the audience is judged next, and explains more
 	}
 	return &Error{

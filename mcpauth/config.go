@@ -384,6 +384,10 @@ func New(cfg Config) (*Middleware, error) {
 	}
 	m.plain = m.challenges(m.schemes, m.schemes, "", "", m.base, m.names)
 	m.anonymous = &refusal{m.unauthorized(), explainCredentials(authheader.ErrNone)}
+	if len(m.authenticators) > 0 {
+		m.anonymous.why.expected = "credentials in " + strings.Join(m.countable, " or ")
+		m.anonymous.why.got = "none, or none that anybody takes for his own"
+	}
 	return m, nil
 }
 

@@ -31,7 +31,7 @@ type DPoP struct {
 
 	// Window is how far the iat of a proof may lie from this server's clock, before or after. Nothing is
 	// added to it (RFC 9449, Section 11.1). Proofs are remembered for as long as it lets them be used, so
-	// a longer one costs memory. Zero: 5 min, which the MCP profile asks for; else 2 s to 1 h.
+	// a longer one costs memory. With Nonces, the time of the nonce counts instead of iat. Zero: 5 min, which the MCP profile asks for; else 2 s to 1 h.
 	Window time.Duration
 
 	// Nonces has clients put a value of this server's into each proof (RFC 9449, Section 9), which keeps a
@@ -66,7 +66,8 @@ func (d DPoP) Format(f fmt.State, verb rune) {
 // DPoPMode says which schemes are accepted.
 type DPoPMode uint8
 
-// The modes. Challenges offer, and the metadata publishes, what the mode says. Under DPoPRequired, clients
+// The modes, which are about access tokens: credentials of Config.Authenticators are accepted in all of them.
+// Challenges offer, and the metadata publishes, what the mode says. Under DPoPRequired, clients
 // that read Bearer challenges alone, the Go SDK's among them, learn of scopes from the metadata only, and
 // cannot step up.
 const (
@@ -98,7 +99,7 @@ type ProofID struct {
 // A ReplayStore remembers which DPoP proofs were used (RFC 9449, Section 11.1). It must be safe for
 // concurrent use.
 type ReplayStore interface {
-	// Add records a proof and reports whether it is new: of any number of calls with the same proof, at
+	// A ProofID is comparable, so it may be the key of a map. Add records a proof and reports whether it is new: of any number of calls with the same proof, at
 	// any number of replicas, exactly one is told so. It must be remembered until the given time. No replica
 	// accepts the proof by then, even if this call takes as long as it may and their clocks differ by
 	// 10 s. A store that cannot tell, because it is full, or out of reach, or ctx has ended, must return an
@@ -161,6 +162,9 @@ func (m *Middleware) addDPoP(cfg Config, errs *mistakes) {
 		m.nonces = nonces
 	case len(in.NonceKeys) > 0: // without Nonces
 		errs.add("DPoP.NonceKeys", "are of no use without Nonces; set that, too")
+	}
+	if in.Nonces && len(in.NonceKeys) == 0 && in.Replay != nil {
+		m.warnings = append(m.warnings, "DPoP.NonceKeys: is nil, and Replay looks as if there were replicas: each would refuse the nonces of the others; set keys that all share")
 	}
 	if len(in.NonceKeys) > 0 && in.Replay == nil {
 		m.warnings = append(m.warnings, "DPoP.NonceKeys: replicas share them, but Replay is nil, so each replica, and each restart, takes a used proof for new; set Replay")

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ErrUnavailable is what a [Policy] or Config.Revoked returns, wrapped or not, when it cannot tell:
+// ErrUnavailable is what a [Policy], an [Authenticator] or Config.Revoked returns, wrapped or not, when it cannot tell:
 // the answer is 503 with Retry-After, since a 401 would make clients throw away a good token.
 var ErrUnavailable = errors.New("mcpauth: the check cannot be made at the moment")
 

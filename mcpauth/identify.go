@@ -31,7 +31,8 @@ func (m *Middleware) identify(out http.Header, r *http.Request) (*Principal, *re
 	inQuery := r.URL.RawQuery != "" && authheader.QueryToken(r.URL.RawQuery)
 	if len(m.authenticators) > 0 {
 		if n := m.credentialFields(r); n > 1 || n == 1 && inQuery {
-			err = authheader.ErrMultiple
+			return nil, &refusal{m.invalidRequest("The request holds more than one credential"), explanation{reason: ReasonMultipleCredentials,
+				expected: "one credential, in " + strings.Join(m.countable, " or "), got: "several"}}
 		}
 		if err == nil || err == authheader.ErrNone {
 			if p, refused := m.askAuthenticators(r, used, inQuery); p != nil || refused != nil {
@@ -85,6 +86,7 @@ func (m *Middleware) identifyToken(out http.Header, r *http.Request, used scheme
 	}
 	proof, refused := m.possession(out, r, used, t, hash)
 	if refused != nil {
+		refused.why.caller = t.principal
 		return nil, refused
 	}
 	if refused := m.askRevoked(r.Context(), used, t.principal); refused != nil {
@@ -93,6 +95,7 @@ func (m *Middleware) identifyToken(out http.Header, r *http.Request, used scheme
 	if used == dpopScheme {
 		// Last of all, so that what is refused for another reason fills no store (DPOP-14).
 		if refused := m.firstUse(r.Context(), t, proof); refused != nil {
+			refused.why.caller = t.principal
 			return nil, refused
 		}
 	}

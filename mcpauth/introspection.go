@@ -32,12 +32,12 @@ type Introspection struct {
 
 	// Signer makes private_key_jwt assertions (RFC 7523). KeyID may be empty; an empty Algorithm is the
 	// usual one of the key.
-	Signer    crypto.Signer
+	Signer    crypto.Signer `json:"-"`
 	KeyID     string
 	Algorithm string
 
 	MutualTLS bool                                  // by the client certificate of Config.HTTPClient's Transport (RFC 8705)
-	Bearer    func(context.Context) (string, error) // by an access token of this server's own
+	Bearer    func(context.Context) (string, error) `json:"-"` // by an access token of this server's own
 
 	// TokenPrefix is what opaque tokens of this issuer begin with. Others are not sent there. Required where
 	// several issuers have Introspection, since a token must not reach the wrong one.

@@ -19,7 +19,7 @@ import (
 // a certificate does not matter here. The token names it, and the TLS handshake has shown that the client
 // holds its key.
 type MutualTLS struct {
-	// Enabled accepts tokens with cnf.x5t#S256 on connections with that certificate, and says so in the
+	// Enabled does not demand bound tokens: others are accepted as before. It accepts tokens with cnf.x5t#S256 on connections with that certificate, and says so in the
 	// metadata (tls_client_certificate_bound_access_tokens).
 	Enabled bool
 
@@ -78,18 +78,19 @@ func isWrapsOwn(canonical string) bool {
 
 // certificate checks that the client holds the certificate to which its token is bound.
 func (m *Middleware) certificate(r *http.Request, used schemes, t *accessToken) *refusal {
-	got := "none"
+	got, description := "none", "The access token is bound to a client certificate, and none was shown"
 	if der := m.clientCertificate(r); der != nil {
 		sum := sha256.Sum256(der)
 		if base64.RawURLEncoding.EncodeToString(sum[:]) == t.binding.certificate {
 			return nil
 		}
-		got = "another one"
+		got, description = "another one", "The access token is bound to another client certificate"
 	}
 	// RFC 8705, Section 3: a mismatch is a 401 with invalid_token.
-	return &refusal{m.invalidToken(used, "The access token is bound to another client certificate"), explanation{
+	return &refusal{answer: m.invalidToken(used, description), why: explanation{
 		reason: ReasonCertificate, expected: "the client certificate that cnf.x5t#S256 names", got: got,
-		cure: "the client must connect with the certificate that it showed the authorization server, and every proxy in between must hand it on",
+		cure: "the client must connect with the certificate that it showed the authorization server, this server must ask for one " +
+			"(tls.Config.ClientAuth), and every proxy in between must hand it on, in a form that MutualTLS.DangerouslyTrustHeader lists",
 	}}
 }
 

@@ -189,7 +189,7 @@ func TestTOK18_KeyAndCertificate(t *testing.T) {
 	require.Equal(t, 401, serve(h, request(false, true)).Code)
 	w := serve(h, request(true, false))
 	require.Equal(t, 401, w.Code)
-	require.Contains(t, w.Header()["Www-Authenticate"][1], `DPoP error="invalid_token", error_description="The access token is bound to another client certificate"`)
+	require.Contains(t, w.Header()["Www-Authenticate"][1], `DPoP error="invalid_token", error_description="The access token is bound to a client certificate, and none was shown"`)
 	bearer := with(request(false, true), "Authorization", "Bearer "+token)
 	require.Equal(t, 401, serve(h, bearer).Code)
 }

@@ -43,7 +43,7 @@ type Decision struct {
 	Allowed   bool
 	Status    int        // HTTP status of a refusal, or 403 where the answer is that of an unknown operation; zero when allowed
 	Reason    Reason     // never empty
-	Principal *Principal // nil before authentication
+	Principal *Principal // nil before authentication; of a refused proof, whom its token names
 	Operation Operation  // zero before authentication
 	Rule      string     // the rule that was asked, BaseScopes included, in the syntax of scopes.Parse; empty without one
 	Needed    []string   // scopes that the operation needs

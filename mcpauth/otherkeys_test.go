@@ -405,3 +405,37 @@ func TestCH14_AKeyAndATokenInTheQuery(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, w.Code) // is 200
 	require.Contains(t, w.Header().Get("Www-Authenticate"), `error="invalid_request"`)
 }
+
+// What a newcomer met: a rule on a role that only keys grant is no mistake, and a refusal says where to look.
+func TestAPIKeys_RolesAreGrantedByKeys(t *testing.T) {
+	key, hash := mcpauth.NewAPIKey("k_")
+	_, poor := mcpauth.NewAPIKey("k_")
+	keys, err := mcpauth.NewAPIKeys(mcpauth.APIKeys{Prefix: "k_", Keys: []mcpauth.APIKey{{Hash: hash, Owner: "ada", Name: "n"}, {Hash: poor, Owner: "b", Name: "m", Roles: []string{"admin"}}}})
+	require.NoError(t, err)
+	var last mcpauth.Decision
+	auth, err := mcpauth.New(mcpauth.Config{
+		Resource: testResource, Authenticators: []mcpauth.Authenticator{keys}, OnDecision: func(_ context.Context, d mcpauth.Decision) { last = d },
+	})
+	require.NoError(t, err)
+	server := newServer(auth)
+	auth.RequireTool("forgotten", scopes.Authenticated())
+	require.NoError(t, auth.Verify(t.Context(), server))
+	h := auth.Wrap(sdkHandler(server, true))
+	require.Equal(t, 403, serve(h, with(post(call("purge"), ""), "X-Api-Key", key)).Code)
+	require.Contains(t, last.Cure, "APIKey.Roles")
+	require.Equal(t, 401, serve(h, with(post(call("purge"), ""), "X-Api-Key", "nope")).Code)
+	require.Contains(t, last.Expected, "X-Api-Key")
+	require.Equal(t, 400, serve(h, with(post(call("purge"), "x"), "X-Api-Key", key)).Code)
+	require.Contains(t, last.Expected, "X-Api-Key")
+}
+
+// A proof that is refused says whose it is, for the log alone.
+func TestDPoP_RefusalsNameTheCaller(t *testing.T) {
+	var last mcpauth.Decision
+	h, _, k, token, _ := boundServer(t, func(cfg *mcpauth.Config) {
+		cfg.OnDecision = func(_ context.Context, d mcpauth.Decision) { last = d }
+	})
+	requireBadProof(t, serve(h, k.signed(post(call("whoami"), ""), token, claim("htm", "GET"))))
+	require.Equal(t, "ada", last.Principal.Subject())
+	require.False(t, last.Allowed)
+}

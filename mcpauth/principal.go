@@ -53,8 +53,7 @@ type Identity struct {
 }
 
 // NewPrincipal returns a caller that the program itself vouches for: in tests of a rule table (see
-// [Middleware.Check]), and on transports without HTTP (see [NewContext]). Over HTTP, callers come from
-// verified tokens only. It returns nil, which is nobody, if Issuer is empty or both names are.
+// [Middleware.Check]), in an [Authenticator], and on transports without HTTP (see [NewContext]). It returns nil, which is nobody, if Issuer is empty or both names are.
 func NewPrincipal(id Identity) *Principal {
 	if id.Issuer == "" || id.Subject == "" && id.ClientID == "" {
 		return nil
@@ -75,7 +74,7 @@ func newPrincipal(issuer, user, clientID string) *Principal {
 	return p
 }
 
-// Issuer is the iss claim of the token.
+// Issuer is the iss claim of the token, or what an Authenticator says in its place.
 func (p *Principal) Issuer() string { return p.fields().issuer }
 
 // Subject is the sub claim: unique within the issuer only, so never compare it alone. It is the
@@ -85,7 +84,8 @@ func (p *Principal) Subject() string { return p.fields().subject }
 // ClientID names the application that the token was issued to; empty where the issuer does not say.
 func (p *Principal) ClientID() string { return p.fields().clientID }
 
-// Scheme is how the credentials came: "Bearer" or "DPoP".
+// Scheme is how the credentials came: "Bearer" or "DPoP", "ApiKey" for [NewAPIKeys], or what an
+// Authenticator says.
 func (p *Principal) Scheme() string { return p.fields().scheme }
 
 // KeyThumbprint is the RFC 7638 thumbprint, in base64url, of the key that the caller has proven to hold

@@ -6,8 +6,6 @@ import (
 	"github.com/go-mcpauth/sdk/internal/authheader"
 	"github.com/go-mcpauth/sdk/internal/dpop"
 	"github.com/go-mcpauth/sdk/internal/envelope"
-	"github.com/go-mcpauth/sdk/internal/introspect"
-	"github.com/go-mcpauth/sdk/internal/jwt"
 )
 
 // Reason says why a request or an operation was allowed or refused. Reasons are stable: dashboards
@@ -45,32 +43,32 @@ const (
 	ReasonCredentials          Reason = "credentials_refused" // by an Authenticator
 	ReasonBoundToken           Reason = "token_bound"         // the token has a cnf claim that cannot be satisfied here
 
-	ReasonTokenTooLong        Reason = jwt.ReasonTooLong
-	ReasonTokenOpaque         Reason = jwt.ReasonNotJWT
-	ReasonTokenEncrypted      Reason = jwt.ReasonEncrypted
-	ReasonTokenMalformed      Reason = jwt.ReasonMalformed
-	ReasonTokenInactive       Reason = introspect.ReasonInactive    // says the authorization server of an opaque token
-	ReasonIntrospection       Reason = introspect.ReasonUnavailable // 503: no answer
-	ReasonIntrospectionLogin  Reason = introspect.ReasonRefused     // 503: the authorization server does not know this server
-	ReasonIntrospectionAnswer Reason = introspect.ReasonAnswer      // 503: an answer that is none
-	ReasonAlgorithm           Reason = jwt.ReasonAlgorithm
-	ReasonType                Reason = jwt.ReasonType
-	ReasonCritical            Reason = jwt.ReasonCritical
-	ReasonUnknownIssuer       Reason = jwt.ReasonUnknownIssuer
-	ReasonUnknownKey          Reason = jwt.ReasonUnknownKey
-	ReasonKeysUnavailable     Reason = jwt.ReasonKeysUnavailable
-	ReasonSignature           Reason = jwt.ReasonSignature
-	ReasonTokenNoExpiry       Reason = jwt.ReasonNoExpiry
-	ReasonTokenExpired        Reason = jwt.ReasonExpired
-	ReasonTokenNotYetValid    Reason = jwt.ReasonNotYetValid
-	ReasonTokenIssuedInFuture Reason = jwt.ReasonIssuedInFuture
-	ReasonNoAudience          Reason = jwt.ReasonNoAudience
-	ReasonAudience            Reason = jwt.ReasonAudience
-	ReasonIDToken             Reason = jwt.ReasonIDToken
-	ReasonRefreshToken        Reason = jwt.ReasonRefreshToken
-	ReasonSubject             Reason = jwt.ReasonSubject
-	ReasonClient              Reason = jwt.ReasonClient
-	ReasonMissingClaim        Reason = jwt.ReasonMissingClaim
+	ReasonTokenTooLong        Reason = "token_too_long"
+	ReasonTokenOpaque         Reason = "token_not_jwt"
+	ReasonTokenEncrypted      Reason = "token_encrypted"
+	ReasonTokenMalformed      Reason = "token_malformed"
+	ReasonTokenInactive       Reason = "token_inactive"            // says the authorization server of an opaque token
+	ReasonIntrospection       Reason = "introspection_unavailable" // 503: no answer
+	ReasonIntrospectionLogin  Reason = "introspection_refused"     // 503: the authorization server does not know this server
+	ReasonIntrospectionAnswer Reason = "introspection_malformed"   // 503: an answer that is none
+	ReasonAlgorithm           Reason = "algorithm_not_allowed"
+	ReasonType                Reason = "type_not_allowed"
+	ReasonCritical            Reason = "critical_header"
+	ReasonUnknownIssuer       Reason = "unknown_issuer"
+	ReasonUnknownKey          Reason = "unknown_key"
+	ReasonKeysUnavailable     Reason = "keys_unavailable"
+	ReasonSignature           Reason = "signature_invalid"
+	ReasonTokenNoExpiry       Reason = "expiry_missing"
+	ReasonTokenExpired        Reason = "token_expired"
+	ReasonTokenNotYetValid    Reason = "token_not_yet_valid"
+	ReasonTokenIssuedInFuture Reason = "token_issued_in_future"
+	ReasonNoAudience          Reason = "audience_missing"
+	ReasonAudience            Reason = "audience_mismatch"
+	ReasonIDToken             Reason = "id_token"
+	ReasonRefreshToken        Reason = "refresh_token"
+	ReasonSubject             Reason = "subject_missing"
+	ReasonClient              Reason = "client_not_allowed"
+	ReasonMissingClaim        Reason = "claim_missing"
 )
 
 // Reasons of refusals where possession of a key has to be proven (RFC 9449, RFC 8705).
@@ -82,23 +80,23 @@ const (
 	ReasonProofReplayed Reason = "proof_replayed"
 	ReasonReplayStore   Reason = "replay_unavailable" // 503: the replay store is full or out of reach
 
-	ReasonProofCount        Reason = dpop.ReasonCount
-	ReasonProofTooLong      Reason = dpop.ReasonTooLong
-	ReasonProofMalformed    Reason = dpop.ReasonMalformed
-	ReasonProofCritical     Reason = dpop.ReasonCritical
-	ReasonProofType         Reason = dpop.ReasonType
-	ReasonProofAlgorithm    Reason = dpop.ReasonAlgorithm
-	ReasonProofPrivateKey   Reason = dpop.ReasonPrivateKey
-	ReasonProofKey          Reason = dpop.ReasonKey
-	ReasonProofMethod       Reason = dpop.ReasonMethod
-	ReasonProofURL          Reason = dpop.ReasonURL
-	ReasonProofTime         Reason = dpop.ReasonTime
-	ReasonProofToken        Reason = dpop.ReasonToken
-	ReasonProofID           Reason = dpop.ReasonID
-	ReasonProofKeyBinding   Reason = dpop.ReasonBinding
-	ReasonProofSignature    Reason = dpop.ReasonSignature
-	ReasonProofNonceMissing Reason = dpop.ReasonNonceMissing // every client's first proof where Config.DPoP.Nonces is set
-	ReasonProofNonce        Reason = dpop.ReasonNonce
+	ReasonProofCount        Reason = "proof_count"
+	ReasonProofTooLong      Reason = "proof_too_long"
+	ReasonProofMalformed    Reason = "proof_malformed"
+	ReasonProofCritical     Reason = "proof_critical"
+	ReasonProofType         Reason = "proof_type"
+	ReasonProofAlgorithm    Reason = "proof_algorithm"
+	ReasonProofPrivateKey   Reason = "proof_private_key"
+	ReasonProofKey          Reason = "proof_key"
+	ReasonProofMethod       Reason = "proof_htm"
+	ReasonProofURL          Reason = "proof_htu"
+	ReasonProofTime         Reason = "proof_iat"
+	ReasonProofToken        Reason = "proof_ath"
+	ReasonProofID           Reason = "proof_jti"
+	ReasonProofKeyBinding   Reason = "proof_key_binding"
+	ReasonProofSignature    Reason = "proof_signature"
+	ReasonProofNonceMissing Reason = "proof_nonce_missing" // every client's first proof where Config.DPoP.Nonces is set
+	ReasonProofNonce        Reason = "proof_nonce_refused"
 )
 
 // Reasons of refusals after authentication and before the rules.
@@ -125,6 +123,7 @@ const (
 type explanation struct {
 	reason              Reason
 	expected, got, cure string
+	caller              *Principal // whom a token names that is good by itself, where its bearer is not
 	err                 error
 }
 

@@ -64,7 +64,7 @@ func (m *Middleware) refuseRequest(r *http.Request, req *request, status int, wh
 	if m.onDecision == nil && !m.log.Enabled(r.Context(), levelOf(why.reason)) {
 		return // nobody listens: scanners make this the most frequent path of all
 	}
-	var p *Principal
+	p := why.caller
 	if req != nil {
 		p = req.principal
 	}
@@ -127,6 +127,9 @@ func (m *Middleware) explain(p *Principal, op Operation, v verdict, e *Error) ex
 		if unknown := p.Grant().Unknown(); len(unknown) > 0 {
 			why.got += "; unknown: " + listed(unknown)
 			why.cure = "the token only says that these claims are elsewhere, because there are too many groups or because they have to be fetched: have the authorization server write fewer of them (Entra ID: groups assigned to the application, or app roles); what is unknown grants nothing"
+		}
+		if p.fields().fixed {
+			why.cure = "add the role where these credentials are kept: to the key (APIKey.Roles), or to what the Authenticator returns"
 		}
 	case ReasonFixedGrant:
 		why.expected = "the rule " + v.rule.String()

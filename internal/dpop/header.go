@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-mcpauth/sdk/internal/explain"
 	"github.com/go-mcpauth/sdk/internal/jwks"
 	"github.com/go-mcpauth/sdk/internal/jws"
 	"github.com/go-mcpauth/sdk/internal/strictjson"
@@ -124,11 +125,11 @@ func (v *Verifier) readHeader(encoded string) (*header, *Error) {
 	case !hasType:
 		return nil, invalid(ReasonType, "typ dpop+jwt", "no typ", nil)
 	case !isProofType(typ):
-		return nil, invalid(ReasonType, "typ dpop+jwt", "typ "+quote(typ), nil)
+		return nil, invalid(ReasonType, "typ dpop+jwt", "typ "+explain.Quote(typ), nil)
 	case !hasAlgorithm:
 		return nil, malformed("a header with alg", "none", nil)
 	case v.methods[h.alg] == nil:
-		refusal := invalid(ReasonAlgorithm, "one of "+strings.Join(v.algorithms, ", "), "alg "+quote(h.alg), nil)
+		refusal := invalid(ReasonAlgorithm, "one of "+strings.Join(v.algorithms, ", "), "alg "+explain.Quote(h.alg), nil)
 		refusal.Cure = "add the algorithm to the configured ones if it is asymmetric, or have the client choose from algs in the challenge"
 		return nil, refusal
 	case h.jwk == nil:

@@ -1,10 +1,6 @@
 package dpop
 
-import (
-	"fmt"
-	"strconv"
-	"strings"
-)
+import "github.com/go-mcpauth/sdk/internal/explain"
 
 // Error codes for the challenge.
 const (
@@ -72,22 +68,7 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString("DPoP proof refused: ")
-	b.WriteString(e.Reason)
-	if e.Expected != "" {
-		b.WriteString(": expected " + e.Expected)
-	}
-	if e.Got != "" {
-		b.WriteString("; got " + e.Got)
-	}
-	if e.Err != nil {
-		fmt.Fprintf(&b, "; cause: %v", e.Err)
-	}
-	if e.Cure != "" {
-		b.WriteString("; cure: " + e.Cure)
-	}
-	return b.String()
+	return explain.Text("DPoP proof refused", e.Reason, e.Expected, e.Got, e.Cure, e.Err)
 }
 
 // Unwrap returns Err.
@@ -112,16 +93,4 @@ func invalid(reason, expected, got string, cause error) *Error {
 
 func malformed(expected, got string, cause error) *Error {
 	return invalid(ReasonMalformed, expected, got, cause)
-}
-
-// maxQuoted bounds one foreign text in a log line.
-const maxQuoted = 96
-
-// quote makes foreign text fit for a log line: ASCII without line breaks, escapes or bidi controls, and
-// of bounded length.
-func quote[S string | []byte](s S) string {
-	if len(s) <= maxQuoted {
-		return strconv.QuoteToASCII(string(s))
-	}
-	return strconv.QuoteToASCII(string(s[:maxQuoted])) + "... (" + strconv.Itoa(len(s)) + " bytes)"
 }

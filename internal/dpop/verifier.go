@@ -25,6 +25,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-mcpauth/sdk/internal/explain"
 	"github.com/go-mcpauth/sdk/internal/jws"
 	"github.com/go-mcpauth/sdk/internal/nonce"
 )
@@ -204,7 +205,7 @@ func (v *Verifier) verify(req *Request) (Proof, *Error) {
 	// further than this.
 	if key.thumbprint != req.Thumbprint && !(v.issuance && req.Thumbprint == "") {
 		return none, &Error{
-			Code: CodeInvalidToken, Reason: ReasonBinding, Expected: "a proof by the key " + quote(req.Thumbprint), Got: "one by " + key.thumbprint,
+			Code: CodeInvalidToken, Reason: ReasonBinding, Expected: "a proof by the key " + explain.Quote(req.Thumbprint), Got: "one by " + key.thumbprint,
 			Cure: "the client must keep the key that it got the token with, or get another token; if it does, somebody else is using its token",
 		}
 	}
@@ -246,11 +247,11 @@ func (v *Verifier) acceptClaims(c *claims, req *Request) (until time.Time, _ *Er
 		return until, invalid(ReasonID, "a jti of 1 to "+strconv.Itoa(maxID)+" bytes", strconv.Itoa(len(c.jti))+" bytes", nil)
 	}
 	if string(c.htm) != req.Method || req.Method == "" {
-		return until, invalid(ReasonMethod, "htm "+quote(req.Method), "htm "+quote(c.htm), nil)
+		return until, invalid(ReasonMethod, "htm "+explain.Quote(req.Method), "htm "+explain.Quote(c.htm), nil)
 	}
 	if string(c.htu) != v.plain {
 		if got, ok := normalizeURL(string(c.htu)); !ok || got != v.normal {
-			refusal := invalid(ReasonURL, "htu "+quote(v.normal), "htu "+quote(withoutSecrets(string(c.htu))), nil)
+			refusal := invalid(ReasonURL, "htu "+explain.Quote(v.normal), "htu "+explain.Quote(withoutSecrets(string(c.htu))), nil)
 			refusal.Cure = "configure the URL that clients use, or have them use the configured one; behind a proxy it is the URL outside"
 			return until, refusal
 		}

@@ -3,8 +3,9 @@ package introspect
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
+
+	"github.com/go-mcpauth/sdk/internal/explain"
 )
 
 // Reasons are stable codes for logs and metrics.
@@ -44,21 +45,7 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString("introspection: " + e.Reason)
-	if e.Expected != "" {
-		b.WriteString(": expected " + e.Expected)
-	}
-	if e.Got != "" {
-		b.WriteString("; got " + e.Got)
-	}
-	if e.Err != nil {
-		fmt.Fprintf(&b, "; cause: %v", e.Err)
-	}
-	if e.Cure != "" {
-		b.WriteString("; cure: " + e.Cure)
-	}
-	return b.String()
+	return explain.Text("introspection", e.Reason, e.Expected, e.Got, e.Cure, e.Err)
 }
 
 // Unwrap returns Err.

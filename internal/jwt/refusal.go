@@ -5,7 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/go-mcpauth/sdk/internal/explain"
 )
 
 // Reasons are stable codes for logs and metrics.
@@ -77,22 +78,7 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString("access token refused: ")
-	b.WriteString(e.Reason)
-	if e.Expected != "" {
-		b.WriteString(": expected " + e.Expected)
-	}
-	if e.Got != "" {
-		b.WriteString("; got " + e.Got)
-	}
-	if e.Err != nil {
-		fmt.Fprintf(&b, "; cause: %v", e.Err)
-	}
-	if e.Cure != "" {
-		b.WriteString("; cure: " + e.Cure)
-	}
-	return b.String()
+	return explain.Text("access token refused", e.Reason, e.Expected, e.Got, e.Cure, e.Err)
 }
 
 // Unwrap returns Err.
@@ -107,23 +93,9 @@ func (e *Error) Description() string {
 	return "The access token is not accepted"
 }
 
-const (
-	maxQuoted = 96 // bytes of one foreign text in a log line
-	maxListed = 4  // members of one foreign list
-)
+const maxListed = 4 // members of one foreign list in a log line
 
-// quote makes foreign text fit for a log line: ASCII without line breaks, escapes or bidi controls,
-// and of bounded length.
-func quote(s string) string {
-	if len(s) <= maxQuoted {
-		return strconv.QuoteToASCII(s)
-	}
-	cut := maxQuoted
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return strconv.QuoteToASCII(s[:cut]) + "... (" + strconv.Itoa(len(s)) + " bytes)"
-}
+func quote(s string) string { return explain.Quote(s) }
 
 // quoteList quotes the strings of a list, or tells how many were left out.
 func quoteList(list []string) string {

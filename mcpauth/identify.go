@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-mcpauth/sdk/internal/authheader"
 	"github.com/go-mcpauth/sdk/internal/dpop"
+	"github.com/go-mcpauth/sdk/internal/introspect"
 	"github.com/go-mcpauth/sdk/internal/jwks"
 	"github.com/go-mcpauth/sdk/internal/jwt"
 	"github.com/go-mcpauth/sdk/internal/tokencache"
@@ -129,33 +130,41 @@ func (m *Middleware) accessToken(ctx context.Context, used schemes, token string
 	if err == nil {
 		return t, nil
 	}
-	why := explainToken(err)
-	var refused *jwt.Error
-	if !errors.As(err, &refused) {
-		return nil, &refusal{m.invalidToken(used, "The access token is not accepted"), why}
+	refused := explainToken(err)
+	if refused.unavailable {
+		return nil, &refusal{unavailable(refused.after), refused.why}
 	}
-	if refused.Unavailable {
-		return nil, &refusal{unavailable(refused.RetryAfter), why}
-	}
-	description := refused.Description()
-	switch why.reason {
-	case ReasonBoundToken:
-		description = "The access token is bound to a key that cannot be checked here"
-	case ReasonTokenInactive:
-		description = "The access token is not active"
-	}
-	return nil, &refusal{m.invalidToken(used, description), why}
+	return nil, &refusal{m.invalidToken(used, refused.description), refused.why}
 }
 
-func explainToken(err error) explanation {
-	var refused *jwt.Error
-	if !errors.As(err, &refused) {
-		return explanation{reason: ReasonTokenMalformed, err: err}
-	}
-	return explanation{reason: Reason(refused.Reason), expected: refused.Expected, got: refused.Got, cure: refused.Cure, err: refused.Err}
+// A tokenRefusal is why a token is refused: for the log, and in a constant sentence for the client.
+type tokenRefusal struct {
+	why         explanation
+	description string
+	unavailable bool // nobody could tell; try again after that long
+	after       time.Duration
+	known       bool // the error is one of the checks' own
 }
 
-// verify verifies a token, or remembers that it has been verified. An error is a *jwt.Error.
+func explainToken(err error) tokenRefusal {
+	var checked *jwt.Error
+	var asked *introspect.Error
+	switch {
+	case errors.As(err, &checked):
+		description := checked.Description()
+		if checked.Reason == string(ReasonBoundToken) {
+			description = "The access token is bound to a key that cannot be checked here"
+		}
+		why := explanation{reason: Reason(checked.Reason), expected: checked.Expected, got: checked.Got, cure: checked.Cure, err: checked.Err}
+		return tokenRefusal{why, description, checked.Unavailable, checked.RetryAfter, true}
+	case errors.As(err, &asked):
+		why := explanation{reason: Reason(asked.Reason), expected: asked.Expected, got: asked.Got, cure: asked.Cure, err: asked.Err}
+		return tokenRefusal{why, asked.Description(), asked.Unavailable, asked.RetryAfter, true}
+	}
+	return tokenRefusal{why: explanation{reason: ReasonTokenMalformed, err: err}, description: "The access token is not accepted"}
+}
+
+// verify verifies a token, or remembers that it has been verified. An error is for explainToken.
 func (m *Middleware) verify(ctx context.Context, token string, hash [sha256.Size]byte) (*accessToken, error) {
 	if t, ok := m.cache.Get(hash); ok {
 		if t.current(m.now()) {

@@ -160,14 +160,7 @@ func (m *Middleware) introspector(token string) *issuer {
 func (m *Middleware) introspect(ctx context.Context, in *issuer, token string, hash [sha256.Size]byte) (*jwt.Token, time.Time, error) {
 	answer, err := in.introspection.Ask(ctx, token, hash)
 	if err != nil {
-		var refused *introspect.Error
-		if !errors.As(err, &refused) {
-			return nil, time.Time{}, err
-		}
-		return nil, time.Time{}, &jwt.Error{
-			Reason: refused.Reason, Expected: refused.Expected, Got: refused.Got, Cure: refused.Cure,
-			Unavailable: refused.Unavailable, RetryAfter: refused.RetryAfter, Err: refused.Err,
-		}
+		return nil, time.Time{}, err
 	}
 	t, err := m.tokens.Accept(in.index, answer.Claims)
 	return t, answer.Until, err

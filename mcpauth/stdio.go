@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-
-	"github.com/go-mcpauth/sdk/internal/jwt"
 )
 
 // Stdio says who is calling over standard input and output, or any other transport without HTTP. Exactly
@@ -157,11 +155,11 @@ func (m *Middleware) stdioNow(ctx context.Context, p *Principal) (*Principal, ex
 		now, err := p.again(ctx)
 		switch {
 		case err != nil:
-			why := explainToken(err)
-			if refused := (*jwt.Error)(nil); !errors.As(err, &refused) {
-				why.reason = ReasonCredentials
+			refused := explainToken(err)
+			if !refused.known { // an Authenticator's
+				refused.why.reason = ReasonCredentials
 			}
-			return nil, why
+			return nil, refused.why
 		case m.leftOf(now) <= 0:
 			return nil, explanation{reason: ReasonTokenExpired, expected: "credentials that have not ended", got: "some whose Expiry has passed"}
 		case now.id != p.id:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -70,9 +71,13 @@ type Config struct {
 	// them.
 	MutualTLS MutualTLS
 
-	Policy  Policy  // asked after the rule; nil allows
-	Listing Listing // what lists show; zero: ListObtainable
-	StepUp  StepUp  // what a 403 names; zero: StepUpByRevision
+	Policy Policy // asked after the rule; nil allows
+	// ListPolicy is asked for each tool, prompt and resource that a list would show by the rules, with a Call
+	// that has no Arguments; an error hides it. Lists should hide what Policy refuses whatever the
+	// arguments, and nothing else. Nil hides nothing.
+	ListPolicy Policy
+	Listing    Listing // what lists show; zero: ListObtainable
+	StepUp     StepUp  // what a 403 names; zero: StepUpByRevision
 
 	// Conceal answers every operation that the caller's token does not allow as if it did not exist.
 	// Clients can then not step up. Lists show what is allowed, whatever Listing says. It does not go
@@ -117,8 +122,15 @@ type Config struct {
 	// before that. It runs on the request's goroutine, so it should be quick. Nil: none.
 	OnDecision func(context.Context, Decision)
 
+	// AuditArguments names, for a tool or a prompt, the arguments whose values stand in Decision.Arguments:
+	// top-level members, compared with case. Nil: no value of an argument ever leaves the request.
+	AuditArguments map[string][]string
+
+	// Limits bound how often callers may ask. The zero value has no limits.
+	Limits Limits
+
 	// Revoked reports whether a valid token is to be refused all the same. It is asked for every
-	// request. An error is answered 503. Nil: no token is.
+	// request: see [Revocations]. An error is answered 503. Nil: no token is.
 	Revoked func(context.Context, *Principal) (bool, error)
 
 	// HTTPClient lends its Transport to requests for metadata and keys. It is copied; redirects,
@@ -161,6 +173,8 @@ type Middleware struct {
 	listing      Listing
 	stepUp       StepUp
 	policy       Policy
+	listPolicy   Policy
+	audited      map[string][]string // arguments
 	onDecision   func(context.Context, Decision)
 	revoked      func(context.Context, *Principal) (bool, error)
 	now          func() time.Time
@@ -208,7 +222,7 @@ func New(cfg Config) (*Middleware, error) {
 		mark:     new(mark),
 		resource: cfg.Resource, base: slices.Clone(cfg.BaseScopes), realm: cfg.Realm, maxBody: cfg.MaxBodyBytes,
 		rootMetadata: cfg.RootMetadata, keepStreams: cfg.KeepStreams, perUser: cfg.SessionPerUser, conceal: cfg.Conceal, guests: slices.Clone(cfg.Guests), listing: cfg.Listing, stepUp: cfg.StepUp,
-		policy: cfg.Policy, onDecision: cfg.OnDecision, revoked: cfg.Revoked, now: cfg.Now, log: cfg.Logger,
+		policy: cfg.Policy, listPolicy: cfg.ListPolicy, audited: maps.Clone(cfg.AuditArguments), onDecision: cfg.OnDecision, revoked: cfg.Revoked, now: cfg.Now, log: cfg.Logger,
 	}
 	if m.now == nil {
 		m.now = time.Now

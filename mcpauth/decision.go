@@ -17,7 +17,7 @@ import (
 // that no other token would help. A Policy that panics refuses.
 //
 // It is asked once for each operation, a list as such among them; what a list shows is up to the rules
-// alone.
+// and to Config.ListPolicy.
 type Policy func(context.Context, *Call) error
 
 // Listing says what lists of tools, prompts and resources show a caller.
@@ -117,6 +117,11 @@ func (m *Middleware) Check(ctx context.Context, c *Call) error {
 	if err := m.refusal(c.Principal, m.judge(c.Principal, c.Operation), c.Operation); err != nil {
 		return err
 	}
+	if c.Time.IsZero() {
+		call := *c
+		call.Time = m.now()
+		c = &call
+	}
 	if err := m.askPolicy(ctx, c); err != nil {
 		return err
 	}
@@ -154,8 +159,13 @@ func describe(op Operation) string {
 	return op.Method
 }
 
-func (m *Middleware) askPolicy(ctx context.Context, c *Call) (refused *Error) {
-	if m.policy == nil {
+func (m *Middleware) askPolicy(ctx context.Context, c *Call) *Error {
+	return m.policy.ask(ctx, c)
+}
+
+// ask is nil where the policy allows, or where there is none. A panic refuses.
+func (p Policy) ask(ctx context.Context, c *Call) (refused *Error) {
+	if p == nil {
 		return nil
 	}
 	defer func() {
@@ -163,16 +173,38 @@ func (m *Middleware) askPolicy(ctx context.Context, c *Call) (refused *Error) {
 			refused = &Error{Status: http.StatusForbidden, Reason: ReasonPanic, Err: fmt.Errorf("the policy panicked: %v", v)}
 		}
 	}()
-	if err := m.policy(ctx, c); err != nil {
+	if err := p(ctx, c); err != nil {
 		return policyError(err)
 	}
 	return nil
 }
 
 // Visible reports whether a list may show this caller what op names: a tool by tools/call, a prompt
-// by prompts/get, a resource or template by resources/read. It asks the rules as calls do and
-// follows Config.Listing. The Policy is not asked.
+// by prompts/get, a resource or template by resources/read. It asks the rules as calls do,
+// follows Config.Listing, and asks Config.ListPolicy without an address and a header; [Middleware.Shows]
+// has room for them. The Policy is not asked.
 func (m *Middleware) Visible(p *Principal, op Operation) bool {
+	return m.Shows(context.Background(), &Call{Principal: p, Operation: op})
+}
+
+// Shows is [Middleware.Visible] for a whole Call, whose arguments do not count.
+func (m *Middleware) Shows(ctx context.Context, c *Call) bool {
+	if c == nil || !m.visible(c.Principal, c.Operation) {
+		return false
+	}
+	if m.listPolicy == nil {
+		return true
+	}
+	call := *c
+	call.Arguments = nil
+	if call.Time.IsZero() {
+		call.Time = m.now()
+	}
+	return m.listPolicy.ask(ctx, &call) == nil
+}
+
+// visible is what the rules say.
+func (m *Middleware) visible(p *Principal, op Operation) bool {
 	switch _, reason := m.weigh(p, op); reason {
 	case ReasonAllowed:
 		return true

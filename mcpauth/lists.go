@@ -21,13 +21,13 @@ func (g *guard) private(ctx context.Context, next mcp.MethodHandler, method stri
 	}
 	switch r := res.(type) {
 	case *mcp.ListToolsResult:
-		return toolList.filter(g.m, p, req, r, fetch)
+		return toolList.filter(ctx, g.m, p, req, r, fetch)
 	case *mcp.ListPromptsResult:
-		return promptList.filter(g.m, p, req, r, fetch)
+		return promptList.filter(ctx, g.m, p, req, r, fetch)
 	case *mcp.ListResourcesResult:
-		return resourceList.filter(g.m, p, req, r, fetch)
+		return resourceList.filter(ctx, g.m, p, req, r, fetch)
 	case *mcp.ListResourceTemplatesResult:
-		return templateList.filter(g.m, p, req, r, fetch)
+		return templateList.filter(ctx, g.m, p, req, r, fetch)
 	case *mcp.ReadResourceResult:
 		out := *r
 		g.m.limitCache(&out.Cacheable, p)
@@ -124,16 +124,18 @@ var errList = errors.New("mcpauth: the list cannot be filtered")
 // whether there is another may depend on what is hidden: a page is filled up with what follows, up to one
 // item more, and the cursor names the last item shown. Cursors that are not the SDK's are kept, and then
 // pages are fetched on until one shows something.
-func (l *list[S, T, R]) filter(m *Middleware, p *Principal, req mcp.Request, res R, fetch func(mcp.Request) (mcp.Result, error)) (mcp.Result, error) {
+func (l *list[S, T, R]) filter(ctx context.Context, m *Middleware, p *Principal, req mcp.Request, res R, fetch func(mcp.Request) (mcp.Result, error)) (mcp.Result, error) {
 	out := *res // neither the result nor its slice may be changed: another middleware may keep them
 	items, cursor, cache := l.fields(&out)
 	size := max(1, len(*items)) // of a full page, where there is a cursor
 	shown, last := make([]T, 0, len(*items)), ""
 	view := view{m: m, p: p, alike: m.rules.load().alike[l.ref]}
+	call := m.listCall(p, req)
 	keep := func(page []T) {
 		for _, item := range page {
 			last = l.name(item)
-			if view.shows(Operation{Method: l.method, Name: last, ref: l.ref}) {
+			op := Operation{Method: l.method, Name: last, ref: l.ref}
+			if view.shows(op) && (call == nil || m.listPolicy.shows(ctx, *call, op)) {
 				shown = append(shown, item)
 			}
 		}
@@ -169,7 +171,29 @@ func (l *list[S, T, R]) filter(m *Middleware, p *Principal, req mcp.Request, res
 	return any(R(&out)).(mcp.Result), nil
 }
 
-// A view asks [Middleware.Visible] for one caller and list, once for all items with equal rules.
+// listCall is what Config.ListPolicy gets to see of a request for a list, but for the operation; nil
+// without one.
+func (m *Middleware) listCall(p *Principal, req mcp.Request) *Call {
+	if m.listPolicy == nil {
+		return nil
+	}
+	call := &Call{Principal: p, Time: m.now()}
+	if extra := req.GetExtra(); extra != nil {
+		call.Header = extra.Header
+		if st := knownOf(extra.TokenInfo); st != nil {
+			call.RemoteAddr = st.http.remote
+		}
+	}
+	return call
+}
+
+// shows asks about one item of a list. The policy may keep the Call.
+func (p Policy) shows(ctx context.Context, call Call, op Operation) bool {
+	call.Operation = op
+	return p.ask(ctx, &call) == nil
+}
+
+// A view asks the rules for one caller and list, once for all items with equal rules.
 type view struct {
 	m     *Middleware
 	p     *Principal
@@ -180,11 +204,11 @@ type view struct {
 func (v *view) shows(op Operation) bool {
 	number, ok := v.alike[op.Name]
 	if !ok || number >= uint32(len(v.known)) {
-		return v.m.Visible(v.p, op)
+		return v.m.visible(v.p, op)
 	}
 	k := &v.known[number]
 	if !k.asked {
-		k.asked, k.shown = true, v.m.Visible(v.p, op)
+		k.asked, k.shown = true, v.m.visible(v.p, op)
 	}
 	return k.shown
 }

@@ -311,7 +311,7 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 		e := m.refusal(req.principal, v, o.op)
 		if e == nil && m.policy != nil {
 			e = m.askPolicy(r.Context(), &Call{
-				Principal: req.principal, Operation: o.op, Arguments: o.arguments, Header: header, RemoteAddr: r.RemoteAddr,
+				Principal: req.principal, Operation: o.op, Arguments: o.arguments, Header: header, RemoteAddr: r.RemoteAddr, Time: m.now(),
 			})
 		}
 		refusals = append(refusals, e)

@@ -33,11 +33,13 @@ type Call struct {
 	Arguments  json.RawMessage // of tools/call and prompts/get, as sent; must not be changed
 	Header     http.Header     // of the HTTP request, without credentials; nil without HTTP
 	RemoteAddr string          // the peer of the connection, which may be a proxy; empty without HTTP
+	Time       time.Time       // of the decision, by Config.Now; Check fills it in where it is zero
 }
 
 // A Decision is what was decided about one operation, or about one request that was refused before
 // any operation in it was looked at. A subscriptions/listen makes one for itself and one for each
-// resource that it names. A Decision holds no credentials and no argument.
+// resource that it names. A Decision holds no credentials, and no argument but those that
+// Config.AuditArguments names.
 type Decision struct {
 	Time      time.Time // by Config.Now
 	Allowed   bool
@@ -50,6 +52,10 @@ type Decision struct {
 	Granted   []string   // scopes that the token holds
 	RequestID string     // JSON-RPC id as it stands in the body, foreign text of at most 256 bytes; empty for notifications
 	TraceID   string     // from a well-formed traceparent header (W3C Trace Context), else empty
+
+	// Arguments holds those arguments of a tool or prompt that Config.AuditArguments names, as they came:
+	// foreign JSON of at most 1 KiB each; longer ones are null. Nil without any.
+	Arguments map[string]json.RawMessage
 
 	// Expected, Got and Cure say in sentences, for an operator, what a refusal compared and what
 	// usually repairs it. They may hold claims, quoted, and never a token.

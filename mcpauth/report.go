@@ -108,6 +108,7 @@ func (m *Middleware) reportOperation(ctx context.Context, s summary, p *Principa
 		}
 	}
 	d.RequestID, d.TraceID = string(o.id), s.traceID
+	d.Arguments = m.auditedArguments(o)
 	d.Expected, d.Got, d.Cure = why.expected, why.got, why.cure
 	m.onDecision(ctx, d)
 }

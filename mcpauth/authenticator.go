@@ -181,7 +181,7 @@ func (m *Middleware) askAuthenticators(r *http.Request, used schemes, inQuery bo
 		if refused := m.askRevoked(r.Context(), used, p); refused != nil {
 			return nil, refused
 		}
-		return p, nil
+		return m.shaped(p), nil
 	}
 	return nil, nil
 }

@@ -51,6 +51,12 @@ type Config struct {
 	// client's first login asks for them. Nil: a valid token is enough to connect.
 	BaseScopes []string
 
+	// Clients says, by client id, what each application may do at most, whatever the tokens of Issuers say that
+	// were issued to it. "*" stands for all that have no entry; without it those are refused with a bare 403.
+	// A token without a client id has none. Callers of Authenticators and NewPrincipal are not concerned,
+	// unless their issuer is one of Issuers. Nil: no such list.
+	Clients map[string]ClientLimit
+
 	// Guests are methods that may be called without credentials: of ping, server/discover and the lists,
 	// which then show what a login could open. Nil: none, which most clients count on, since the first
 	// 401 is what starts their login. A request with bad credentials is refused all the same. It is for
@@ -297,6 +303,8 @@ func New(cfg Config) (*Middleware, error) {
 	} else {
 		m.withoutIssuers(cfg, &errs)
 	}
+	m.checkClients(cfg.Clients, &errs)
+	m.rules.rights = newRights(cfg.Clients)
 	headers := m.addAuthenticators(cfg, &errs)
 	if m.origins, err = cors.New(cors.Config{Resource: cfg.Resource, Origins: cfg.Origins, Headers: headers}); err != nil {
 		errs.add("Origins", "%w", err)

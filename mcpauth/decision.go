@@ -74,17 +74,24 @@ func (m *Middleware) weigh(p *Principal, op Operation) (scopes.Rule, Reason) {
 	if p == guest {
 		return m.weighGuest(op)
 	}
-	rule, reason := m.rules.load().find(op)
+	x := m.rules.load()
+	held, listed := m.standing(x, p)
+	if !listed {
+		return scopes.Rule{}, ReasonClient
+	}
+	rule, reason := x.find(op)
 	switch {
 	case reason != "":
 		return scopes.Rule{}, reason
-	case rule.Met(p.grant):
+	case rule.Met(held):
 		return rule, ReasonAllowed
-	case rule.Obtainable(p.grant):
+	case rule.Obtainable(held):
 		if p.fixed {
 			return rule, ReasonFixedGrant
 		}
 		return rule, ReasonInsufficientScope
+	case rule.Obtainable(held.Whole()):
+		return rule, ReasonClientLimit
 	}
 	return rule, ReasonRole
 }
@@ -94,7 +101,8 @@ func (m *Middleware) judge(p *Principal, op Operation) verdict {
 	rule, reason := m.weigh(p, op)
 	v := verdict{reason: reason, rule: rule}
 	if reason == ReasonInsufficientScope {
-		v.needed = rule.Challenge(p.grant)
+		held, _ := m.standing(m.rules.load(), p)
+		v.needed = rule.Challenge(held)
 	}
 	return v
 }
@@ -114,15 +122,15 @@ func (m *Middleware) Check(ctx context.Context, c *Call) error {
 		// On the wire this is a client's answer, and allowed; here somebody forgot the field.
 		return &Error{Status: http.StatusForbidden, Reason: ReasonNoRule, Err: errors.New("the Call has no Operation")}
 	}
-	if err := m.refusal(c.Principal, m.judge(c.Principal, c.Operation), c.Operation); err != nil {
+	call := *c
+	call.Principal = m.shaped(c.Principal)
+	if call.Time.IsZero() {
+		call.Time = m.now()
+	}
+	if err := m.refusal(call.Principal, m.judge(call.Principal, c.Operation), c.Operation); err != nil {
 		return err
 	}
-	if c.Time.IsZero() {
-		call := *c
-		call.Time = m.now()
-		c = &call
-	}
-	if err := m.askPolicy(ctx, c); err != nil {
+	if err := m.askPolicy(ctx, &call); err != nil {
 		return err
 	}
 	return nil
@@ -210,7 +218,7 @@ func (m *Middleware) visible(p *Principal, op Operation) bool {
 		return true
 	case ReasonInsufficientScope:
 		return m.listing != ListAllowed
-	case ReasonRole:
+	case ReasonRole, ReasonClientLimit:
 		return m.listing == ListAll
 	}
 	return false

@@ -167,10 +167,10 @@ func explainToken(err error) tokenRefusal {
 // verify verifies a token, or remembers that it has been verified. An error is for explainToken.
 func (m *Middleware) verify(ctx context.Context, token string, hash [sha256.Size]byte) (*accessToken, error) {
 	if t, ok := m.cache.Get(hash); ok {
-		if t.current(m.now()) {
+		if t.current(m.now()) && t.principal.rights == m.rules.load().rights {
 			return t, nil
 		}
-		m.cache.Remove(hash) // its key has left the set, or the clock was put back; the verifier says which
+		m.cache.Remove(hash) // its key has left the set, its rights are others now, or the clock was put back
 	}
 	var verified *jwt.Token
 	var since, until time.Time
@@ -194,12 +194,13 @@ func (m *Middleware) verify(ctx context.Context, token string, hash [sha256.Size
 		user = "" // the verifier names the client instead
 	}
 	p := newPrincipal(in.url, user, verified.ClientID)
-	p.scheme, p.expiry, p.grant, p.claims = "Bearer", verified.Expiry, in.mapping.Grant(verified.Claims), verified.Claims
-	p.mapping, p.leeway = in.mapping, in.leeway
+	p.scheme, p.expiry, p.own, p.claims = "Bearer", verified.Expiry, in.mapping.Grant(verified.Claims), verified.Claims
+	p.mapping, p.leeway, p.grant = in.mapping, in.leeway, p.own
 	p.keyThumbprint, p.certThumbprint = bound.key, bound.certificate
 	if bound.key != "" {
 		p.scheme = "DPoP" // whoever sends it under the other one is refused
 	}
+	p = m.shaped(p)
 	owner, notBefore := p.sessionOwner(true), verified.NotBefore
 	if verified.IssuedAt.After(notBefore) {
 		notBefore = verified.IssuedAt

@@ -336,7 +336,7 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 	var a answer
 	switch {
 	case e.Reason == ReasonNoRule || e.Reason == ReasonUnsafeURI,
-		m.conceal && (e.Reason == ReasonInsufficientScope || e.Reason == ReasonFixedGrant || e.Reason == ReasonRole):
+		m.conceal && (e.Reason == ReasonInsufficientScope || e.Reason == ReasonFixedGrant || e.Reason == ReasonRole || e.Reason == ReasonClientLimit):
 		a = unknown(ops[first].op, revision)
 	default:
 		a = m.refused(e, req.principal, revision)

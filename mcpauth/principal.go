@@ -33,8 +33,11 @@ type Principal struct {
 
 	scheme                        string
 	expiry                        time.Time
-	keyThumbprint, certThumbprint string // what possession was proven of; see binding
-	grant                         scopes.Grant
+	keyThumbprint, certThumbprint string       // what possession was proven of; see binding
+	grant                         scopes.Grant // what counts: own, as rights shape it
+	own                           scopes.Grant // what the credentials say
+	rights                        *rights      // that have shaped grant
+	unlisted                      bool         // they do not know the application
 	claims                        map[string]any
 	mapping                       *scopes.Mapping // names scopes as this caller's authorization server does
 	leeway                        time.Duration
@@ -59,7 +62,7 @@ func NewPrincipal(id Identity) *Principal {
 		return nil
 	}
 	p := newPrincipal(id.Issuer, id.Subject, id.ClientID)
-	p.scheme, p.expiry, p.grant = id.Scheme, id.Expiry, id.Grant
+	p.scheme, p.expiry, p.own, p.grant = id.Scheme, id.Expiry, id.Grant, id.Grant
 	p.claims, _ = clone(id.Claims).(map[string]any)
 	return p
 }
@@ -99,15 +102,19 @@ func (p *Principal) CertificateThumbprint() string { return p.fields().certThumb
 // Expiry is the exp claim, without leeway.
 func (p *Principal) Expiry() time.Time { return p.fields().expiry }
 
-// Grant is what the caller may do: scopes and roles after mapping.
+// Grant is what the caller may do: scopes and roles after mapping, within the limits of Config.Clients.
 func (p *Principal) Grant() scopes.Grant { return p.fields().grant }
 
 // ID identifies issuer, subject and client together, in a form from which none of them can be read
 // and that no other three can imitate. Sessions, limits and logs use it.
 func (p *Principal) ID() string { return p.fields().id }
 
+// Application reports whether the token says that an application acts for itself, without a user; see
+// [scopes.Grant.Application].
+func (p *Principal) Application() bool { return p.fields().grant.Application() }
+
 // Actor is the subject of the act claim (RFC 8693, Section 4.1): who acts for the subject now, or
-// empty.
+// empty. Earlier actors, nested inside it, say how the token came about and decide nothing; Claim reads them.
 func (p *Principal) Actor() string {
 	var sub string
 	if ok, err := p.Claim("/act/sub", &sub); !ok || err != nil {
@@ -248,15 +255,20 @@ func (p Principal) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, p.Stri
 // MarshalText implements [encoding.TextMarshaler] as String does.
 func (p *Principal) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// LogValue implements [slog.LogValuer]: id, issuer, subject and client, no other claim.
+// LogValue implements [slog.LogValuer]: id, issuer, subject, client and, where there is one, actor; no other
+// claim.
 func (p *Principal) LogValue() slog.Value {
 	f := p.fields()
-	return slog.GroupValue(
+	attrs := append(make([]slog.Attr, 0, 5),
 		slog.String("id", f.id),
 		slog.String("issuer", loggable(f.issuer)),
 		slog.String("subject", loggable(f.subject)),
 		slog.String("client", loggable(f.clientID)),
 	)
+	if actor := p.Actor(); actor != "" {
+		attrs = append(attrs, slog.String("actor", loggable(actor)))
+	}
+	return slog.GroupValue(attrs...)
 }
 
 // principalID joins by length, so that no pair of issuer and subject can imitate another.

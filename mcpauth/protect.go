@@ -181,7 +181,7 @@ func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string
 			m.logRefusal(ctx, caller.principal, Operation{Method: method}, http.StatusForbidden, &why, summary{})
 			return nil, nil, forbidden
 		}
-		caller.principal = now
+		caller.principal = m.shaped(now)
 	}
 	g.first.Do(func() { g.verifyOnce(ctx, next, req) })
 

@@ -19,6 +19,7 @@ const (
 	ReasonInsufficientScope Reason = "insufficient_scope" // 403 with a challenge: more scopes would help
 	ReasonRole              Reason = "role_missing"       // bare 403: no scope would help
 	ReasonFixedGrant        Reason = "grant_fixed"        // bare 403: a scope is missing, and these credentials cannot get it
+	ReasonClientLimit       Reason = "client_limited"     // bare 403: Config.Clients keeps this application from it
 	ReasonNoRule            Reason = "no_rule"            // answered as unknown: nothing was declared for it
 	ReasonUnsafeURI         Reason = "unsafe_uri"         // answered as unknown: a resource URI with dot segments
 	ReasonPolicy            Reason = "policy_refused"
@@ -67,7 +68,7 @@ const (
 	ReasonIDToken             Reason = "id_token"
 	ReasonRefreshToken        Reason = "refresh_token"
 	ReasonSubject             Reason = "subject_missing"
-	ReasonClient              Reason = "client_not_allowed"
+	ReasonClient              Reason = "client_not_allowed" // 401 by Issuer.ClientIDs, 403 by Config.Clients
 	ReasonMissingClaim        Reason = "claim_missing"
 )
 

@@ -136,6 +136,14 @@ func (m *Middleware) explain(p *Principal, op Operation, v verdict, e *Error) ex
 		why.expected = "the rule " + v.rule.String()
 		why.got = "scopes " + listed(p.Grant().Scopes())
 		why.cure = "grant the scopes to these credentials where they are kept; the client cannot ask for more, as it could with a login"
+	case ReasonClientLimit:
+		why.expected = "the rule " + v.rule.String() + " within what the application may do at most"
+		why.got = "the application " + loggable(p.ClientID()) + ", limited to scopes " + listed(p.Grant().Scopes()) + " and roles " + listed(p.Grant().Roles()) + " of this caller"
+		why.cure = "if the application should be able to do this, add the scope or role to its entry in Config.Clients or in the policy's clients"
+	case ReasonClient:
+		why.expected = "an application that an administrator has listed"
+		why.got = "the application " + loggable(p.ClientID()) + " of " + loggable(p.Issuer())
+		why.cure = "if it should have access, give it an entry in Config.Clients or in the policy's clients, or add the entry \"*\" for all others"
 	case ReasonNoRule:
 		why.expected, why.got = "a declared rule", "none"
 		why.cure = "if the server has it, declare one with " + requireFunc(op) + ", or set Config.Unlisted; if not, the client is wrong"

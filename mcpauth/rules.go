@@ -84,6 +84,7 @@ var open = map[string]bool{
 type table struct {
 	base     []string
 	unlisted scopes.Rule
+	rights   *rights // nil: nothing but the credentials counts
 
 	mu       sync.Mutex
 	declared [targets]map[string]scopes.Rule
@@ -162,6 +163,7 @@ type index struct {
 	everyone  scopes.Rule            // the rule of an open method that was not tightened
 	spelled   map[string]scopes.Rule // exact resource rules by the other spellings of their URIs
 	known     map[string]struct{}    // every scope that some rule names
+	rights    *rights
 }
 
 type template struct {
@@ -223,7 +225,7 @@ func (t *table) load() *index {
 }
 
 func (t *table) build() *index {
-	x := &index{known: make(map[string]struct{}), spelled: make(map[string]scopes.Rule), everyone: scopes.Authenticated()}
+	x := &index{rights: t.rights, known: make(map[string]struct{}), spelled: make(map[string]scopes.Rule), everyone: scopes.Authenticated()}
 	if len(t.base) > 0 {
 		x.everyone = scopes.And(scopes.Authenticated(), scopes.All(t.base...))
 	}

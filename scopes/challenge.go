@@ -16,7 +16,7 @@ func (r Rule) Challenge(g Grant) []string {
 	if !r.Obtainable(g) {
 		return nil
 	}
-	s := search{roles: g, index: make(map[string]int)}
+	s := search{caller: g, index: make(map[string]int)}
 	all := r.Scopes()
 	for i, name := range all {
 		s.index[name] = i
@@ -43,9 +43,9 @@ const maxSets = 32
 
 // search looks for the cheapest set of scopes that meets a rule.
 type search struct {
-	roles Grant
-	index map[string]int // of a scope among those that the rule names
-	held  set            // scopes that cost nothing
+	caller Grant
+	index  map[string]int // of a scope among those that the rule names
+	held   set            // scopes that cost nothing
 }
 
 // A choice is a set of scopes with what it costs. It is not changed once it is in a list.
@@ -74,18 +74,21 @@ func (c choice) compare(other choice) int {
 	return 0
 }
 
-// extend returns supersets of the given choices that meet n, cheapest first; none where a role is missing. Working on all
+// extend returns supersets of the given choices that meet n, cheapest first; none where a role is missing or a limit is in the way. Working on all
 // choices at once lets a scope that another part needs anyway decide the next choice.
 func (s *search) extend(n *node, from []choice) []choice {
 	switch n.kind {
 	case kindAuthenticated:
 		return from
 	case kindRole:
-		if s.roles.HasRole(n.name) {
+		if s.caller.HasRole(n.name) {
 			return from
 		}
 		return nil
 	case kindScope:
+		if !s.caller.mayHaveScope(n.name) {
+			return nil
+		}
 		var to []choice
 		for _, c := range from {
 			to = insert(to, s.with(c, s.index[n.name]))

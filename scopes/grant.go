@@ -9,7 +9,8 @@ const MaxNames = 1024
 // A Grant is what one verified caller holds: scopes and roles. It is immutable and safe for concurrent use. The zero Grant
 // stands for no caller at all: it holds nothing and meets no rule, not even [Authenticated].
 type Grant struct {
-	held *grant
+	held  *grant
+	limit *grant // nil: none; see Within
 }
 
 type grant struct {
@@ -54,18 +55,25 @@ func (g *grant) hold(role string) {
 
 // HasScope reports whether the caller holds the scope, be it presented or implied. Names are compared whole and with case
 // (RFC 6749, Section 3.3). It does not allocate.
-func (g Grant) HasScope(scope string) bool { return g.held != nil && g.held.scopes.has(scope) }
+func (g Grant) HasScope(scope string) bool {
+	return g.held != nil && g.held.scopes.has(scope) && g.mayHaveScope(scope)
+}
 
 // HasRole reports whether the caller holds the role, be it claimed or implied. Names are compared whole and with case. It does
 // not allocate.
-func (g Grant) HasRole(role string) bool { return g.held != nil && g.held.roles.has(role) }
+func (g Grant) HasRole(role string) bool {
+	return g.held != nil && g.held.roles.has(role) && (g.limit == nil || g.limit.roles.has(role))
+}
+
+// mayHaveScope reports whether the limit, if there is one, leaves room for a scope.
+func (g Grant) mayHaveScope(scope string) bool { return g.limit == nil || g.limit.scopes.has(scope) }
 
 // Scopes returns a copy of all scopes: the presented ones in their order, then the implied ones.
 func (g Grant) Scopes() []string {
 	if g.held == nil {
 		return nil
 	}
-	return slices.Clone(g.held.scopes.list)
+	return g.within(g.held.scopes.list, (*grant).scopeNames)
 }
 
 // Presented returns a copy of the scopes that the credentials themselves hold, in their order, without those that a hierarchy or
@@ -74,7 +82,7 @@ func (g Grant) Presented() []string {
 	if g.held == nil {
 		return nil
 	}
-	return slices.Clone(g.held.scopes.list[:g.held.presented])
+	return g.within(g.held.scopes.list[:g.held.presented], (*grant).scopeNames)
 }
 
 // Roles returns a copy of all roles: the claimed ones in their order, then the implied ones.
@@ -82,8 +90,44 @@ func (g Grant) Roles() []string {
 	if g.held == nil {
 		return nil
 	}
-	return slices.Clone(g.held.roles.list)
+	return g.within(g.held.roles.list, (*grant).roleNames)
 }
+
+func (g *grant) scopeNames() *names { return &g.scopes }
+func (g *grant) roleNames() *names  { return &g.roles }
+
+// within is a copy of the names for which the limit has room.
+func (g Grant) within(list []string, of func(*grant) *names) []string {
+	if g.limit == nil {
+		return slices.Clone(list)
+	}
+	var out []string
+	for _, name := range list {
+		if of(g.limit).has(name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// Within returns what g and limit both hold: a caller who may use no more than somebody has set, whatever the credentials say.
+// What the limit holds by implication counts. Scopes that it does not hold are not obtainable either: see [Rule.Obtainable].
+// Within the zero Grant nothing is left, and the result is the zero Grant. Of several limits all count.
+func (g Grant) Within(limit Grant) Grant {
+	if g.held == nil || limit.held == nil {
+		return Grant{}
+	}
+	for _, further := range [...]*grant{limit.limit, g.limit} {
+		if further != nil {
+			both := Grant{limit.held, further}
+			limit = NewGrant(both.Scopes(), both.Roles())
+		}
+	}
+	return Grant{held: g.held, limit: limit.held}
+}
+
+// Whole returns g without the limit that [Grant.Within] has set: what the credentials say.
+func (g Grant) Whole() Grant { return Grant{held: g.held} }
 
 // Unknown returns a copy of the claims, as the [Mapper] names them, of which the token only says that they are elsewhere: there
 // were too many groups for it, say (OpenID Connect Core 1.0, Section 5.6.2; Mapper.Overage). What they hold is not known, which is

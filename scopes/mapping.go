@@ -42,6 +42,12 @@ func (m *Mapping) Grant(claims map[string]any) Grant {
 			g.scopes.add(scope)
 		}
 	}
+	m.imply(g)
+	return Grant{held: g}
+}
+
+// imply adds what the scopes and roles stand for.
+func (m *Mapping) imply(g *grant) {
 	g.roles.close(m.roleImplies)
 	for _, role := range g.roles.list {
 		for _, scope := range m.roleScopes[role] {
@@ -49,7 +55,19 @@ func (m *Mapping) Grant(claims map[string]any) Grant {
 		}
 	}
 	g.scopes.close(m.scopeImplies)
-	return Grant{held: g}
+}
+
+// Extend returns g with what its scopes and roles stand for by the ScopeImplies, RoleImplies and RoleScopes of the [Mapper], for
+// grants that were not made from claims, and for hierarchies beside those of the issuer. A limit (see [Grant.Within]) stays as it
+// is. Of the zero Grant, and by a nil Mapping, it is g.
+func (m *Mapping) Extend(g Grant) Grant {
+	if m == nil || g.held == nil || len(m.scopeImplies)+len(m.roleImplies)+len(m.roleScopes) == 0 {
+		return g
+	}
+	held := *g.held
+	held.scopes, held.roles = held.scopes.clone(), held.roles.clone()
+	m.imply(&held)
+	return Grant{held: &held, limit: g.limit}
 }
 
 // close adds what the names imply, and what that implies. The list grows while it is walked; a name that is there already is

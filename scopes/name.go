@@ -3,6 +3,7 @@ package scopes
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"unicode"
 	"unicode/utf8"
@@ -86,3 +87,5 @@ func (n *names) add(name string) {
 		}
 	}
 }
+
+func (n *names) clone() names { return names{slices.Clone(n.list), maps.Clone(n.index)} }

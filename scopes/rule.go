@@ -159,28 +159,27 @@ func checkText(text string) error {
 }
 
 // Met reports whether the caller meets the rule. It does not allocate.
-func (r Rule) Met(g Grant) bool { return r.node != nil && g.held != nil && r.node.met(g.held, false) }
+func (r Rule) Met(g Grant) bool { return r.node != nil && g.held != nil && r.node.met(g, false) }
 
 // Obtainable reports whether more scopes alone could make the caller meet the rule, the roles being what they are: a step-up
-// may help. It is true of a rule that is met. For the zero Grant it tells whether a token without roles could be enough. It
-// does not allocate.
+// may help. It is true of a rule that is met. Scopes beyond a limit (see [Grant.Within]) cannot be had. For the zero Grant it
+// tells whether a token without roles could be enough. It does not allocate.
 func (r Rule) Obtainable(g Grant) bool {
-	held := g.held
-	if held == nil {
-		held = &nothing
+	if g.held == nil {
+		g.held = &nothing
 	}
-	return r.node != nil && r.node.met(held, true)
+	return r.node != nil && r.node.met(g, true)
 }
 
-// met reports whether the grant meets the node. With anyScope every scope counts as held.
-func (n *node) met(g *grant, anyScope bool) bool {
+// met reports whether the grant meets the node. With anyScope every scope that the limit has room for counts as held.
+func (n *node) met(g Grant, anyScope bool) bool {
 	switch n.kind {
 	case kindAuthenticated:
 		return true
 	case kindScope:
-		return anyScope || g.scopes.has(n.name)
+		return g.mayHaveScope(n.name) && (anyScope || g.held.scopes.has(n.name))
 	case kindRole:
-		return g.roles.has(n.name)
+		return g.HasRole(n.name)
 	case kindAnd:
 		for _, part := range n.parts {
 			if !part.met(g, anyScope) {

@@ -1,0 +1,144 @@
+package mcpauth
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+
+	"github.com/go-mcpauth/sdk/internal/authheader"
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+// A ClientLimit is what an application may do at most, whatever its tokens say. The zero value lets it
+// connect, and do what needs no scope and no role.
+type ClientLimit struct {
+	// Issuers are those whose client this is, each the URL of one of Config.Issuers. Nil: all of them, which
+	// is right where there is one issuer, and for a client id that is the URL of a metadata document. Any
+	// other id means something at one issuer only, so New refuses it then.
+	Issuers []string
+
+	// Scopes and Roles are all that the application may use of what its tokens grant. What they imply, by
+	// Issuer.Grants, counts as well. Nil: none.
+	Scopes, Roles []string
+
+	// Unlimited lets the application use whatever its tokens grant. It goes without Scopes and Roles.
+	Unlimited bool
+}
+
+// otherClients is the key of all applications that have no entry.
+const otherClients = "*"
+
+// rights are what shapes the grants of callers besides their credentials. They are never changed: others take
+// their place, and callers that were remembered with the old ones are made anew. Nil shapes nothing.
+type rights struct {
+	clients map[string]clientLimit // nil: no list
+}
+
+type clientLimit struct {
+	issuers   []string // nil: all
+	grant     scopes.Grant
+	unlimited bool
+}
+
+// newRights is nil where there is nothing to say.
+func newRights(clients map[string]ClientLimit) *rights {
+	if clients == nil {
+		return nil
+	}
+	r := &rights{clients: make(map[string]clientLimit, len(clients))}
+	for id, limit := range clients {
+		r.clients[id] = clientLimit{slices.Clone(limit.Issuers), scopes.NewGrant(limit.Scopes, limit.Roles), limit.Unlimited}
+	}
+	return r
+}
+
+// checkClients says what is wrong with a list of clients.
+func (m *Middleware) checkClients(clients map[string]ClientLimit, errs *mistakes) {
+	if clients != nil && len(m.issuers) == 0 {
+		errs.add("Clients", "leave it out: it is about the tokens of Issuers, and there are none")
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(clients)) {
+		limit, field := clients[id], fmt.Sprintf("Clients[%q]", id)
+		if id == "" {
+			errs.add(field, `has no client id; write "*" for all that have no entry`)
+		}
+		if limit.Issuers == nil && len(m.issuers) > 1 && id != otherClients && !isDocumentURL(id) {
+			errs.add(field+".Issuers", "is empty; at another issuer the same client id is another application, so say at which it is this one")
+		}
+		for i, name := range limit.Issuers {
+			if !m.isIssuer(name) {
+				errs.add(fmt.Sprintf("%s.Issuers[%d]", field, i), "%q is the URL of none of Issuers", name)
+			}
+		}
+		if limit.Issuers != nil && id == otherClients {
+			errs.add(field+".Issuers", "leave it out: the entry stands for all other clients")
+		}
+		if limit.Unlimited && (len(limit.Scopes) > 0 || len(limit.Roles) > 0) {
+			errs.add(field+".Unlimited", "goes without Scopes and Roles; leave out the one or the others")
+		}
+		for _, s := range limit.Scopes {
+			if !authheader.ValidScope(s) {
+				errs.add(field+".Scopes", "%q is no scope; write one per element (RFC 6749, Section 3.3)", s)
+			}
+		}
+		for _, r := range limit.Roles {
+			if len(scopes.NewGrant(nil, []string{r}).Roles()) == 0 {
+				errs.add(field+".Roles", "%q is no role", r)
+			}
+		}
+		if len(limit.Scopes) > scopes.MaxNames || len(limit.Roles) > scopes.MaxNames {
+			errs.add(field, "more than %d scopes or roles; further ones would not count", scopes.MaxNames)
+		}
+	}
+}
+
+// isDocumentURL reports whether a client id is one everywhere: the URL of a client ID metadata document.
+func isDocumentURL(id string) bool {
+	u, err := url.Parse(id)
+	return err == nil && u.Scheme == "https" && u.Host != "" && len(u.Path) > 1
+}
+
+func (m *Middleware) isIssuer(name string) bool {
+	return slices.ContainsFunc(m.issuers, func(in *issuer) bool { return in.url == name })
+}
+
+// shape is what a caller may do under these rights. Listed is false for an application that the
+// administrator does not know.
+func (r *rights) shape(m *Middleware, p *Principal) (g scopes.Grant, listed bool) {
+	if r == nil || r.clients == nil || !m.isIssuer(p.issuer) {
+		return p.own, true // of other callers, whoever vouches for them has said what they may do
+	}
+	limit, ok := r.clients[p.clientID]
+	if !ok || limit.issuers != nil && !slices.Contains(limit.issuers, p.issuer) {
+		limit, ok = r.clients[otherClients]
+	}
+	switch {
+	case !ok:
+		return scopes.Grant{}, false
+	case limit.unlimited:
+		return p.own, true
+	}
+	return p.own.Within(p.mapping.Extend(limit.grant)), true
+}
+
+// standing is what a caller may do under the rights of x.
+func (m *Middleware) standing(x *index, p *Principal) (g scopes.Grant, listed bool) {
+	if p.rights == x.rights {
+		return p.grant, !p.unlisted
+	}
+	return x.rights.shape(m, p)
+}
+
+// shaped is p with the rights that hold now. Tokens are remembered with them; other callers are copied.
+func (m *Middleware) shaped(p *Principal) *Principal {
+	x := m.rules.load()
+	if p == guest || p.rights == x.rights {
+		return p
+	}
+	out := *p
+	g, listed := x.rights.shape(m, p)
+	out.rights, out.grant, out.unlisted = x.rights, g, !listed
+	return &out
+}

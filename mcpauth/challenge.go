@@ -36,6 +36,12 @@ type rpcError struct {
 // error and the scopes needed (RFC 9449, Section 7.2). A scheme that is not accepted is never offered;
 // when it is to blame, what is accepted carries the error instead.
 func (m *Middleware) challenges(show, blame schemes, code, description string, needed []string, names *scopes.Mapping) []string {
+	return m.challengesWith(show, blame, authheader.Challenge{Error: code, ErrorDescription: description}, needed, names)
+}
+
+// challengesWith is challenges with whatever else an error says.
+func (m *Middleware) challengesWith(show, blame schemes, with authheader.Challenge, needed []string, names *scopes.Mapping) []string {
+	code := with.Error
 	if show &= m.schemes; show == 0 {
 		show = m.schemes
 	}
@@ -49,11 +55,12 @@ func (m *Middleware) challenges(show, blame schemes, code, description string, n
 		}
 		c := authheader.Challenge{Scheme: one.String(), Realm: m.realm, Algs: m.algs, ResourceMetadata: m.metadataURL, Scope: m.prefixed}
 		if blame&one != 0 {
-			c.Error, c.ErrorDescription, c.Scope = code, description, strings.Join(names.Challenge(needed), " ")
+			c.Error, c.ErrorDescription, c.ACRValues, c.MaxAge = code, with.ErrorDescription, with.ACRValues, with.MaxAge
+			c.Scope = strings.Join(names.Challenge(needed), " ")
 		}
 		lines = append(lines, c.String())
 	}
-	if code != codeInsufficientScope && code != codeUseNonce { // no other credentials are better there
+	if code != codeInsufficientScope && code != codeInsufficientLogin && code != codeUseNonce { // no other credentials are better there
 		lines = append(lines, m.otherChallenges...)
 	}
 	return lines
@@ -100,7 +107,7 @@ func (m *Middleware) refused(e *Error, p *Principal, revision string) answer {
 		return a
 	}
 	needed := e.Scopes
-	if e.Code == codeInsufficientScope {
+	if e.Code == codeInsufficientScope || e.Code == codeInsufficientLogin {
 		needed = m.stepUpScopes(e.Scopes, p, revision)
 	}
 	if p.fields().fixed && e.Status == http.StatusForbidden {
@@ -117,7 +124,9 @@ func (m *Middleware) refused(e *Error, p *Principal, revision string) answer {
 	if p.Scheme() == "DPoP" {
 		lines = bearerScheme | dpopScheme
 	}
-	a.challenges = m.challenges(lines, lines, a.code, e.Description, needed, names)
+	with := authheader.Challenge{Error: a.code, ErrorDescription: e.Description}
+	with.ACRValues, with.MaxAge = e.Login.parameters()
+	a.challenges = m.challengesWith(lines, lines, with, needed, names)
 	return a
 }
 

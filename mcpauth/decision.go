@@ -64,6 +64,7 @@ type verdict struct {
 	reason Reason
 	rule   scopes.Rule
 	needed []string // of a scope gap: the whole set to ask for, under the names that rules use
+	login  *Login   // of a sign-in that is not good enough: what is missing
 }
 
 // weigh asks the rules. It is the one function behind calls, lists, the second guard and Check.
@@ -84,6 +85,9 @@ func (m *Middleware) weigh(p *Principal, op Operation) (scopes.Rule, Reason) {
 	case reason != "":
 		return scopes.Rule{}, reason
 	case rule.Met(held):
+		if m.lacks(x, p, op) != nil {
+			return rule, ReasonLogin
+		}
 		return rule, ReasonAllowed
 	case rule.Obtainable(held):
 		if p.fixed {
@@ -100,9 +104,13 @@ func (m *Middleware) weigh(p *Principal, op Operation) (scopes.Rule, Reason) {
 func (m *Middleware) judge(p *Principal, op Operation) verdict {
 	rule, reason := m.weigh(p, op)
 	v := verdict{reason: reason, rule: rule}
-	if reason == ReasonInsufficientScope {
-		held, _ := m.standing(m.rules.load(), p)
+	if reason == ReasonInsufficientScope || reason == ReasonLogin {
+		x := m.rules.load()
+		held, _ := m.standing(x, p)
 		v.needed = rule.Challenge(held)
+		if v.login = m.lacks(x, p, op); v.login != nil && p != guest {
+			v.reason = ReasonLogin // even where a scope is missing, too: one sign-in can bring both
+		}
 	}
 	return v
 }
@@ -146,6 +154,11 @@ func (m *Middleware) refusal(p *Principal, v verdict, op Operation) *Error {
 			Status: http.StatusForbidden, Code: codeInsufficientScope, Reason: v.reason, Scopes: v.needed,
 			Description: missing(v.needed, p.Grant()) + " required for " + describe(op),
 		}
+	case ReasonLogin:
+		if p.fields().fixed {
+			return &Error{Status: http.StatusForbidden, Reason: v.reason} // CH-23: no sign-in is behind these credentials
+		}
+		return insufficientLogin(v.login, v.needed)
 	}
 	return &Error{Status: http.StatusForbidden, Reason: v.reason}
 }
@@ -216,7 +229,7 @@ func (m *Middleware) visible(p *Principal, op Operation) bool {
 	switch _, reason := m.weigh(p, op); reason {
 	case ReasonAllowed:
 		return true
-	case ReasonInsufficientScope:
+	case ReasonInsufficientScope, ReasonLogin:
 		return m.listing != ListAllowed
 	case ReasonRole, ReasonClientLimit:
 		return m.listing == ListAll

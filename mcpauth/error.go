@@ -20,6 +20,7 @@ type Error struct {
 	Code        string   // error of the challenge, such as insufficient_scope; empty: no challenge
 	Description string   // error_description; reduced to the characters of RFC 6750, Section 3
 	Scopes      []string // scope of the challenge
+	Login       *Login   // acr_values and max_age of the challenge, with the Code insufficient_user_authentication
 	Reason      Reason   // for logs and audit; empty means policy_refused
 	Err         error    // the cause; goes to the log, never to the client
 }

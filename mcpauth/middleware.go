@@ -315,8 +315,8 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 			})
 		}
 		refusals = append(refusals, e)
-		if e != nil && (first < 0 || refusals[first].Code == codeInsufficientScope && e.Code != codeInsufficientScope) {
-			first = i // what no scope can cure comes first
+		if e != nil && (first < 0 || gravity(e) > gravity(refusals[first])) {
+			first = i
 		}
 	}
 	for i, o := range ops {
@@ -326,7 +326,7 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 		return nil
 	}
 	e := refusals[first]
-	if e.Code == codeInsufficientScope {
+	if gravity(e) < incurable {
 		for _, other := range refusals {
 			if other != nil && other != e {
 				e.Scopes = dedupe(append(e.Scopes, other.Scopes...))
@@ -336,12 +336,26 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 	var a answer
 	switch {
 	case e.Reason == ReasonNoRule || e.Reason == ReasonUnsafeURI,
-		m.conceal && (e.Reason == ReasonInsufficientScope || e.Reason == ReasonFixedGrant || e.Reason == ReasonRole || e.Reason == ReasonClientLimit):
+		m.conceal && (e.Reason == ReasonInsufficientScope || e.Reason == ReasonFixedGrant || e.Reason == ReasonRole || e.Reason == ReasonClientLimit || e.Reason == ReasonLogin):
 		a = unknown(ops[first].op, revision)
 	default:
 		a = m.refused(e, req.principal, revision)
 	}
 	return &a
+}
+
+const incurable = 2
+
+// gravity says which of several refusals is answered: first what the client can do nothing about, then a missing
+// sign-in, which can bring scopes as well.
+func gravity(e *Error) int {
+	switch e.Code {
+	case codeInsufficientScope:
+		return 0
+	case codeInsufficientLogin:
+		return 1
+	}
+	return incurable
 }
 
 // describe notes what kind of request this is.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A reporter tells the operator what happens: one line per refusal, and a summary at the first
@@ -136,6 +137,15 @@ func (m *Middleware) explain(p *Principal, op Operation, v verdict, e *Error) ex
 		why.expected = "the rule " + v.rule.String()
 		why.got = "scopes " + listed(p.Grant().Scopes())
 		why.cure = "grant the scopes to these credentials where they are kept; the client cannot ask for more, as it could with a login"
+	case ReasonLogin:
+		if v.login != nil {
+			why.expected = v.login.String()
+		}
+		why.got = "acr " + orNone(loggable(p.text("acr"))) + ", auth_time " + orNone(p.signedIn())
+		why.cure = "the client can have the user sign in anew with the acr_values and max_age of the challenge; if it does and the token still lacks them, have the authorization server write acr and auth_time into access tokens (RFC 9470, Section 6)"
+		if p.fields().fixed {
+			why.cure = "no user signs in for these credentials; use a login for this operation"
+		}
 	case ReasonClientLimit:
 		why.expected = "the rule " + v.rule.String() + " within what the application may do at most"
 		why.got = "the application " + loggable(p.ClientID()) + ", limited to scopes " + listed(p.Grant().Scopes()) + " and roles " + listed(p.Grant().Roles()) + " of this caller"
@@ -157,7 +167,7 @@ func (m *Middleware) explain(p *Principal, op Operation, v verdict, e *Error) ex
 
 func levelOf(reason Reason) slog.Level {
 	switch reason {
-	case ReasonNoCredentials, ReasonInsufficientScope, ReasonProofNonceMissing:
+	case ReasonNoCredentials, ReasonInsufficientScope, ReasonLogin, ReasonProofNonceMissing:
 		return slog.LevelInfo // how every client begins, and how it steps up
 	}
 	return slog.LevelWarn
@@ -216,6 +226,22 @@ func loggable(s string) string {
 		}
 	}
 	return s + more
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "(none)"
+	}
+	return s
+}
+
+// signedIn is the auth_time claim for a log.
+func (p *Principal) signedIn() string {
+	var at time.Time
+	if ok, err := p.Claim("/auth_time", &at); !ok || err != nil {
+		return ""
+	}
+	return at.Format(time.RFC3339)
 }
 
 func listed(names []string) string {

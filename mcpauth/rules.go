@@ -89,6 +89,7 @@ type table struct {
 	mu       sync.Mutex
 	declared [targets]map[string]scopes.Rule
 	order    [targets][]string
+	logins   [targets]map[string][]Login
 	index    atomic.Pointer[index]
 }
 
@@ -156,7 +157,7 @@ func coversGoverned(name string) bool {
 // An index answers lookups. Every rule in it has the base scopes worked in.
 type index struct {
 	exact     [targets]map[string]scopes.Rule
-	alike     [targets]map[string]uint32 // the names in exact: those with one number have equal rules
+	alike     [targets]map[string]uint32 // the names in exact: those with one number ask for the same
 	prefixes  [targets]prefixes
 	templates []template
 	unlisted  scopes.Rule
@@ -164,6 +165,7 @@ type index struct {
 	spelled   map[string]scopes.Rule // exact resource rules by the other spellings of their URIs
 	known     map[string]struct{}    // every scope that some rule names
 	rights    *rights
+	logins    [targets]*logins // nil: none
 }
 
 type template struct {
@@ -244,6 +246,7 @@ func (t *table) build() *index {
 	x.unlisted = withBase(t.unlisted)
 	numbers := make(map[string]uint32)
 	for kind := range t.declared {
+		x.logins[kind] = newLogins(target(kind), t.logins[kind])
 		x.exact[kind] = make(map[string]scopes.Rule, len(t.declared[kind]))
 		p := &x.prefixes[kind]
 		p.rules = make(map[string]scopes.Rule)
@@ -274,10 +277,14 @@ func (t *table) build() *index {
 		}
 		x.alike[kind] = make(map[string]uint32, len(x.exact[kind]))
 		for name, rule := range x.exact[kind] {
-			number, ok := numbers[rule.String()]
+			says := rule.String()
+			for _, l := range x.loginsOf(Operation{Name: name, Method: name, ref: target(kind)}) {
+				says += "\n" + l.String()
+			}
+			number, ok := numbers[says]
 			if !ok {
 				number = uint32(len(numbers))
-				numbers[rule.String()] = number
+				numbers[says] = number
 			}
 			x.alike[kind][name] = number
 		}

@@ -1,0 +1,205 @@
+package mcpauth_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+const mfa = "urn:example:mfa"
+
+func tool(name string) mcpauth.Operation { return mcpauth.Operation{Method: "tools/call", Name: name} }
+
+// CH-26, W7: a tool that asks for a stronger or more recent sign-in.
+func TestCH26_RequireLogin(t *testing.T) {
+	is := newIssuer(t)
+	var log audit
+	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) { cfg.OnDecision = log.add })
+	server := newServer(auth)
+	auth.RequireLogin(tool("whoami"), mcpauth.Login{ACRValues: []string{mfa, "urn:example:hw"}, MaxAge: 5 * time.Minute})
+	h := auth.Wrap(sdkHandler(server, true))
+	ago := func(d time.Duration) int64 { return epoch.Add(-d).Unix() }
+	for name, tt := range map[string]struct {
+		claims claims
+		ok     bool
+	}{
+		"both":                      {claims{"acr": mfa, "auth_time": ago(time.Minute)}, true},
+		"the other acr":             {claims{"acr": "urn:example:hw", "auth_time": ago(time.Minute)}, true},
+		"within the leeway":         {claims{"acr": mfa, "auth_time": ago(5*time.Minute + 30*time.Second)}, true},
+		"beyond it":                 {claims{"acr": mfa, "auth_time": ago(5*time.Minute + 31*time.Second)}, false},
+		"a little in the future":    {claims{"acr": mfa, "auth_time": ago(-30 * time.Second)}, true},
+		"in the future":             {claims{"acr": mfa, "auth_time": ago(-31 * time.Second)}, false},
+		"no acr":                    {claims{"auth_time": ago(0)}, false},
+		"another acr":               {claims{"acr": "urn:example:pwd", "auth_time": ago(0)}, false},
+		"another case":              {claims{"acr": "URN:example:mfa", "auth_time": ago(0)}, false},
+		"acr of another type":       {claims{"acr": []string{mfa}, "auth_time": ago(0)}, false},
+		"acr in a list":             {claims{"acr": mfa + " x", "auth_time": ago(0)}, false},
+		"no auth_time":              {claims{"acr": mfa}, false},
+		"auth_time of another type": {claims{"acr": mfa, "auth_time": "1"}, false},
+		"auth_time out of range":    {claims{"acr": mfa, "auth_time": 1e300}, false},
+	} {
+		w := serve(h, post(call("whoami"), is.token(t, tt.claims)))
+		d := log.take()
+		require.Len(t, d, 1, name)
+		if tt.ok {
+			require.Equal(t, http.StatusOK, w.Code, name)
+			require.Equal(t, mcpauth.ReasonAllowed, d[0].Reason)
+			continue
+		}
+		require.Equal(t, http.StatusUnauthorized, w.Code, name)
+		require.Equal(t, []string{`Bearer error="insufficient_user_authentication", error_description="A different authentication level is required", acr_values="urn:example:mfa urn:example:hw", max_age="300", resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp"`},
+			w.Header()["Www-Authenticate"], name)
+		require.Contains(t, w.Body.String(), `"id":7`)
+		require.Equal(t, mcpauth.ReasonLogin, d[0].Reason)
+		require.Equal(t, "acr urn:example:mfa or urn:example:hw and a sign-in no longer than 5m0s ago", d[0].Expected)
+		require.NotEmpty(t, d[0].Got)
+		require.NotEmpty(t, d[0].Cure)
+	}
+}
+
+// CH-08: one sign-in brings what is missing of scopes as well; a missing role comes first, since no sign-in helps.
+func TestRequireLogin_AndTheRule(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	server := newServer(auth)
+	auth.RequireLogin(tool("*"), mcpauth.Login{MaxAge: time.Minute})
+	h := auth.Wrap(sdkHandler(server, true))
+	w := serve(h, post(call("write"), is.token(t)))
+	require.Equal(t, http.StatusUnauthorized, w.Code)
+	require.Contains(t, w.Header().Get("Www-Authenticate"), `max_age="60"`)
+	require.Contains(t, w.Header().Get("Www-Authenticate"), `scope="files:write"`)
+	fresh := claims{"auth_time": epoch.Unix()}
+	w = serve(h, post(call("write"), is.token(t, fresh)))
+	require.Equal(t, http.StatusForbidden, w.Code)
+	require.Contains(t, w.Header().Get("Www-Authenticate"), `error="insufficient_scope"`)
+	w = serve(h, post(call("purge"), is.token(t)))
+	require.Equal(t, http.StatusForbidden, w.Code)
+	require.NotContains(t, w.Header(), "Www-Authenticate")
+	require.Equal(t, http.StatusOK, serve(h, post(call("write"), is.token(t, fresh, claims{"scope": "files:write"}))).Code)
+	w = serve(h, post(call("forgotten"), is.token(t, fresh)))
+	require.Contains(t, w.Body.String(), "unknown tool", "a login is no rule")
+}
+
+// Every declaration that matches counts, and a challenge asks for all of them at once.
+func TestRequireLogin_SeveralAddUp(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	server := newServer(auth)
+	auth.RequireLogin(tool("wh*"), mcpauth.Login{ACRValues: []string{"a", "b", mfa}})
+	auth.RequireLogin(tool("whoami"), mcpauth.Login{ACRValues: []string{mfa, "b"}, MaxAge: time.Hour})
+	auth.RequireLogin(tool("whoami"), mcpauth.Login{MaxAge: time.Minute})
+	h := auth.Wrap(sdkHandler(server, true))
+	w := serve(h, post(call("whoami"), is.token(t, claims{"acr": "b"})))
+	require.Contains(t, w.Header().Get("Www-Authenticate"), `acr_values="urn:example:mfa b", max_age="60"`, "what is good enough is asked for, too")
+	require.Equal(t, http.StatusUnauthorized, serve(h, post(call("whoami"), is.token(t, claims{"acr": "a", "auth_time": epoch.Unix()}))).Code)
+	require.Equal(t, http.StatusOK, serve(h, post(call("whoami"), is.token(t, claims{"acr": "b", "auth_time": epoch.Unix()}))).Code)
+	require.Equal(t, http.StatusOK, serve(h, post(rpc("ping", nil), is.token(t))).Code)
+}
+
+// AUTHZ-03: whatever spelling a handler takes for the resource.
+func TestRequireLogin_Resources(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	auth.RequireResource("*", scopes.Authenticated())
+	read := func(uri string) mcpauth.Operation { return mcpauth.Operation{Method: "resources/read", Name: uri} }
+	auth.RequireLogin(read("file:///secret"), mcpauth.Login{ACRValues: []string{mfa}})
+	auth.RequireLogin(read("notes://*"), mcpauth.Login{ACRValues: []string{mfa}})
+	auth.RequireLogin(read("mail://{user}/inbox"), mcpauth.Login{ACRValues: []string{mfa}})
+	h := auth.Wrap(&spy{})
+	for uri, asked := range map[string]bool{
+		"file:///secret": true, "file:///%73ecret": true, "file:///secret?x=1": true, "file:///secret/": true, "file:///secrets": false,
+		"notes://a": true, "mail://ada/inbox": true, "mail://ada/outbox": false, "NOTES://a": true,
+	} {
+		for _, method := range []string{"resources/read", "resources/subscribe"} {
+			w := serve(h, post(rpc(method, map[string]any{"uri": uri}), is.token(t)))
+			require.Equal(t, asked, w.Code == http.StatusUnauthorized, "%s %s: %d", method, uri, w.Code)
+		}
+	}
+}
+
+func TestRequireLogin_Lists(t *testing.T) {
+	is := newIssuer(t)
+	for listing, shown := range map[mcpauth.Listing]bool{mcpauth.ListObtainable: true, mcpauth.ListAllowed: false, mcpauth.ListAll: true} {
+		auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) { cfg.Listing = listing })
+		server := newServer(auth)
+		mcpauth.AddTool(auth, server, &mcp.Tool{Name: "alike"}, doNothing, scopes.Authenticated())
+		auth.RequireLogin(tool("whoami"), mcpauth.Login{ACRValues: []string{mfa}})
+		list := serve(auth.Wrap(sdkHandler(server, true)), post(rpc("tools/list", nil), is.token(t))).Body.String()
+		require.Contains(t, list, `"alike"`, "its rule is the same, and it asks for no login")
+		require.Equal(t, shown, strings.Contains(list, `"whoami"`), listing)
+	}
+}
+
+// With DPoP, both lines say it (X-04); with credentials that no sign-in is behind, none.
+func TestRequireLogin_Schemes(t *testing.T) {
+	h, _, k, token, _ := boundServer(t, func(cfg *mcpauth.Config) { // a Policy can ask for it as well
+		cfg.Policy = func(context.Context, *mcpauth.Call) error {
+			return &mcpauth.Error{Status: 401, Code: "insufficient_user_authentication", Login: &mcpauth.Login{ACRValues: []string{mfa}}}
+		}
+	})
+	w := serve(h, k.signed(post(call("whoami"), ""), token))
+	require.Equal(t, http.StatusUnauthorized, w.Code, w.Body.String())
+	lines := w.Header()["Www-Authenticate"]
+	require.Len(t, lines, 2)
+	for _, line := range lines {
+		require.Contains(t, line, `error="insufficient_user_authentication"`)
+		require.Contains(t, line, `acr_values="urn:example:mfa"`)
+	}
+
+	auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
+		cfg.Authenticators = []mcpauth.Authenticator{signature(adas(), nil)}
+	})
+	server := newServer(auth)
+	auth.RequireLogin(tool("whoami"), mcpauth.Login{ACRValues: []string{mfa}})
+	w = serve(auth.Wrap(sdkHandler(server, true)), keyRequestFor("whoami"))
+	require.Equal(t, http.StatusForbidden, w.Code)
+	require.NotContains(t, w.Header(), "Www-Authenticate", "CH-23")
+}
+
+// A batch is refused for what is gravest in it, with everything that the cure has to bring.
+func TestRequireLogin_Batches(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	server := newServer(auth)
+	auth.RequireLogin(tool("whoami"), mcpauth.Login{ACRValues: []string{mfa}})
+	h := auth.Wrap(sdkHandler(server, true))
+	w := serve(h, atRevision("2025-03-26", post("["+call("write")+","+call("whoami")+"]", is.token(t))))
+	require.Equal(t, http.StatusUnauthorized, w.Code)
+	require.Contains(t, w.Header().Get("Www-Authenticate"), `acr_values="urn:example:mfa"`)
+	require.Contains(t, w.Header().Get("Www-Authenticate"), `scope="files:write"`)
+	w = serve(h, atRevision("2025-03-26", post("["+call("whoami")+","+call("purge")+"]", is.token(t))))
+	require.Equal(t, http.StatusForbidden, w.Code)
+}
+
+func TestRequireLogin_Mistakes(t *testing.T) {
+	auth, _ := newAuth(t, newIssuer(t), nil)
+	for want, f := range map[string]func(){
+		"set ACRValues or MaxAge": func() { auth.RequireLogin(tool("a"), mcpauth.Login{}) },
+		"is no acr value":         func() { auth.RequireLogin(tool("a"), mcpauth.Login{ACRValues: []string{"a b"}}) },
+		"whole seconds":           func() { auth.RequireLogin(tool("a"), mcpauth.Login{MaxAge: time.Millisecond}) },
+		"is not whole seconds":    func() { auth.RequireLogin(tool("a"), mcpauth.Login{MaxAge: -time.Second}) },
+		"the name is empty":       func() { auth.RequireLogin(tool(""), mcpauth.Login{MaxAge: time.Second}) },
+		"asterisk may only stand": func() { auth.RequireLogin(tool("a*b"), mcpauth.Login{MaxAge: time.Second}) },
+		"has no names": func() {
+			auth.RequireLogin(mcpauth.Operation{Method: "ping", Name: "a"}, mcpauth.Login{MaxAge: time.Second})
+		},
+	} {
+		func() {
+			defer func() { require.Contains(t, fmt.Sprint(recover()), want) }()
+			f()
+		}()
+	}
+}
+
+func doNothing(context.Context, *mcp.CallToolRequest, noInput) (*mcp.CallToolResult, any, error) {
+	return &mcp.CallToolResult{}, nil, nil
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -27,6 +28,7 @@ func (m *Middleware) Catalog(ctx context.Context, server *mcp.Server) (scopes.Ca
 	}
 	out := scopes.Catalog{Resource: m.resource, Items: []scopes.Item{}}
 	x := m.rules.load()
+	out.ScopeNames, out.RoleNames = slices.Clone(x.file.scopes), slices.Clone(x.file.roles)
 	for kind := range offered {
 		for _, item := range offered[kind] {
 			item.Rule, _ = x.find(item.operation(target(kind))) // of what has no rule: the zero Rule
@@ -37,7 +39,10 @@ func (m *Middleware) Catalog(ctx context.Context, server *mcp.Server) (scopes.Ca
 }
 
 // An offer is what a server has, before anybody looks at rules.
-type offer struct{ scopes.Item }
+type offer struct {
+	scopes.Item
+	says annotation // of a tool
+}
 
 func (o offer) operation(kind target) Operation {
 	return Operation{Method: [...]string{"", "tools/call", "prompts/get", "resources/read"}[kind], Name: o.Name, ref: kind}
@@ -48,17 +53,17 @@ func offerOfTool(t *mcp.Tool) offer {
 	if title == "" && t.Annotations != nil {
 		title = t.Annotations.Title
 	}
-	return offer{scopes.Item{Kind: scopes.Tool, Name: t.Name, Title: title, Description: t.Description}}
+	return offer{scopes.Item{Kind: scopes.Tool, Name: t.Name, Title: title, Description: t.Description}, annotationOf(t)}
 }
 
 func offerOfPrompt(p *mcp.Prompt) offer {
-	return offer{scopes.Item{Kind: scopes.Prompt, Name: p.Name, Title: p.Title, Description: p.Description}}
+	return offer{Item: scopes.Item{Kind: scopes.Prompt, Name: p.Name, Title: p.Title, Description: p.Description}}
 }
 
 func offerOfResource(r *mcp.Resource) offer {
-	return offer{scopes.Item{Kind: scopes.Resource, Name: r.URI, Title: cmp.Or(r.Title, r.Name), Description: r.Description}}
+	return offer{Item: scopes.Item{Kind: scopes.Resource, Name: r.URI, Title: cmp.Or(r.Title, r.Name), Description: r.Description}}
 }
 
 func offerOfTemplate(t *mcp.ResourceTemplate) offer {
-	return offer{scopes.Item{Kind: scopes.ResourceTemplate, Name: t.URITemplate, Title: cmp.Or(t.Title, t.Name), Description: t.Description}}
+	return offer{Item: scopes.Item{Kind: scopes.ResourceTemplate, Name: t.URITemplate, Title: cmp.Or(t.Title, t.Name), Description: t.Description}}
 }

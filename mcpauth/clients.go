@@ -5,8 +5,8 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 
-	"github.com/go-mcpauth/sdk/internal/authheader"
 	"github.com/go-mcpauth/sdk/scopes"
 )
 
@@ -32,7 +32,8 @@ const otherClients = "*"
 // rights are what shapes the grants of callers besides their credentials. They are never changed: others take
 // their place, and callers that were remembered with the old ones are made anew. Nil shapes nothing.
 type rights struct {
-	clients map[string]clientLimit // nil: no list
+	clients   map[string]clientLimit // nil: no list
+	hierarchy *scopes.Mapping        // of the policy file; nil: none
 }
 
 type clientLimit struct {
@@ -41,14 +42,22 @@ type clientLimit struct {
 	unlimited bool
 }
 
-// newRights is nil where there is nothing to say.
-func newRights(clients map[string]ClientLimit) *rights {
-	if clients == nil {
-		return nil
+// newRights is nil where there is nothing to say. The lists have no client in common.
+func newRights(hierarchy *scopes.Mapping, lists ...map[string]ClientLimit) *rights {
+	r := &rights{hierarchy: hierarchy}
+	for _, list := range lists {
+		if list == nil {
+			continue
+		}
+		if r.clients == nil {
+			r.clients = make(map[string]clientLimit)
+		}
+		for id, limit := range list {
+			r.clients[id] = clientLimit{slices.Clone(limit.Issuers), hierarchy.Extend(scopes.NewGrant(limit.Scopes, limit.Roles)), limit.Unlimited}
+		}
 	}
-	r := &rights{clients: make(map[string]clientLimit, len(clients))}
-	for id, limit := range clients {
-		r.clients[id] = clientLimit{slices.Clone(limit.Issuers), scopes.NewGrant(limit.Scopes, limit.Roles), limit.Unlimited}
+	if r.clients == nil && r.hierarchy == nil {
+		return nil
 	}
 	return r
 }
@@ -60,37 +69,44 @@ func (m *Middleware) checkClients(clients map[string]ClientLimit, errs *mistakes
 		return
 	}
 	for _, id := range slices.Sorted(maps.Keys(clients)) {
-		limit, field := clients[id], fmt.Sprintf("Clients[%q]", id)
-		if id == "" {
-			errs.add(field, `has no client id; write "*" for all that have no entry`)
+		m.checkClient(id, clients[id], fmt.Sprintf("Clients[%q]", id), errs)
+	}
+}
+
+// checkClient says what is wrong with one entry, which stands at field.
+func (m *Middleware) checkClient(id string, limit ClientLimit, field string, errs *mistakes) {
+	add := func(member, format string, args ...any) {
+		errs.add(strings.TrimPrefix(field+"."+member, "."), format, args...)
+	}
+	if id == "" {
+		errs.add(field, `has no client id; write "*" for all that have no entry`)
+	}
+	if limit.Issuers == nil && len(m.issuers) > 1 && id != otherClients && !isDocumentURL(id) {
+		add("Issuers", "is empty; at another issuer the same client id is another application, so say at which it is this one")
+	}
+	for i, name := range limit.Issuers {
+		if !m.isIssuer(name) {
+			add(fmt.Sprintf("Issuers[%d]", i), "%q is the URL of none of Issuers", name)
 		}
-		if limit.Issuers == nil && len(m.issuers) > 1 && id != otherClients && !isDocumentURL(id) {
-			errs.add(field+".Issuers", "is empty; at another issuer the same client id is another application, so say at which it is this one")
+	}
+	if limit.Issuers != nil && id == otherClients {
+		add("Issuers", "leave it out: the entry stands for all other clients")
+	}
+	if limit.Unlimited && (len(limit.Scopes) > 0 || len(limit.Roles) > 0) {
+		add("Unlimited", "goes without Scopes and Roles; leave out the one or the others")
+	}
+	for _, s := range limit.Scopes {
+		if err := scopes.CheckScope(s); err != nil {
+			add("Scopes", "%w", err)
 		}
-		for i, name := range limit.Issuers {
-			if !m.isIssuer(name) {
-				errs.add(fmt.Sprintf("%s.Issuers[%d]", field, i), "%q is the URL of none of Issuers", name)
-			}
+	}
+	for _, r := range limit.Roles {
+		if err := scopes.CheckRole(r); err != nil {
+			add("Roles", "%w", err)
 		}
-		if limit.Issuers != nil && id == otherClients {
-			errs.add(field+".Issuers", "leave it out: the entry stands for all other clients")
-		}
-		if limit.Unlimited && (len(limit.Scopes) > 0 || len(limit.Roles) > 0) {
-			errs.add(field+".Unlimited", "goes without Scopes and Roles; leave out the one or the others")
-		}
-		for _, s := range limit.Scopes {
-			if !authheader.ValidScope(s) {
-				errs.add(field+".Scopes", "%q is no scope; write one per element (RFC 6749, Section 3.3)", s)
-			}
-		}
-		for _, r := range limit.Roles {
-			if len(scopes.NewGrant(nil, []string{r}).Roles()) == 0 {
-				errs.add(field+".Roles", "%q is no role", r)
-			}
-		}
-		if len(limit.Scopes) > scopes.MaxNames || len(limit.Roles) > scopes.MaxNames {
-			errs.add(field, "more than %d scopes or roles; further ones would not count", scopes.MaxNames)
-		}
+	}
+	if len(limit.Scopes) > scopes.MaxNames || len(limit.Roles) > scopes.MaxNames {
+		add("Scopes", "more than %d scopes or roles; further ones would not count", scopes.MaxNames)
 	}
 }
 
@@ -107,8 +123,12 @@ func (m *Middleware) isIssuer(name string) bool {
 // shape is what a caller may do under these rights. Listed is false for an application that the
 // administrator does not know.
 func (r *rights) shape(m *Middleware, p *Principal) (g scopes.Grant, listed bool) {
-	if r == nil || r.clients == nil || !m.isIssuer(p.issuer) {
-		return p.own, true // of other callers, whoever vouches for them has said what they may do
+	if r == nil {
+		return p.own, true
+	}
+	own := r.hierarchy.Extend(p.own)
+	if r.clients == nil || !m.isIssuer(p.issuer) {
+		return own, true // of other callers, whoever vouches for them has said what they may do
 	}
 	limit, ok := r.clients[p.clientID]
 	if !ok || limit.issuers != nil && !slices.Contains(limit.issuers, p.issuer) {
@@ -118,9 +138,9 @@ func (r *rights) shape(m *Middleware, p *Principal) (g scopes.Grant, listed bool
 	case !ok:
 		return scopes.Grant{}, false
 	case limit.unlimited:
-		return p.own, true
+		return own, true
 	}
-	return p.own.Within(p.mapping.Extend(limit.grant)), true
+	return own.Within(p.mapping.Extend(limit.grant)), true
 }
 
 // standing is what a caller may do under the rights of x.

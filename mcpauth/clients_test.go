@@ -147,13 +147,13 @@ func TestClients_OfOneIssuerOnly(t *testing.T) {
 func TestClients_Mistakes(t *testing.T) {
 	is := newIssuer(t)
 	for want, limits := range map[string]map[string]mcpauth.ClientLimit{
-		`Clients[""]: has no client id`:                {"": {}},
-		`Clients["a"].Issuers[0]: "https://b"`:         {"a": {Issuers: []string{"https://b"}}},
-		`Clients["a"].Unlimited: goes without`:         {"a": {Unlimited: true, Scopes: []string{"s"}}},
-		`Clients["a"].Scopes: "two words" is no scope`: {"a": {Scopes: []string{"two words"}}},
-		`Clients["a"].Roles: "bad\x00" is no role`:     {"a": {Roles: []string{"bad\x00"}}},
-		`Clients["*"].Issuers: leave it out`:           {"*": {Issuers: []string{is.URL}}},
-		`Clients["a"]: more than 1024 scopes or roles`: {"a": {Roles: strings.Fields(strings.Repeat("r ", 1025))}},
+		`Clients[""]: has no client id`:                       {"": {}},
+		`Clients["a"].Issuers[0]: "https://b"`:                {"a": {Issuers: []string{"https://b"}}},
+		`Clients["a"].Unlimited: goes without`:                {"a": {Unlimited: true, Scopes: []string{"s"}}},
+		`Clients["a"].Scopes: "two words" is not a scope`:     {"a": {Scopes: []string{"two words"}}},
+		`Clients["a"].Roles: "bad\x00" is not a role`:         {"a": {Roles: []string{"bad\x00"}}},
+		`Clients["*"].Issuers: leave it out`:                  {"*": {Issuers: []string{is.URL}}},
+		`Clients["a"].Scopes: more than 1024 scopes or roles`: {"a": {Roles: strings.Fields(strings.Repeat("r ", 1025))}},
 	} {
 		_, err := mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{{URL: is.URL}}, Clients: limits})
 		require.ErrorContains(t, err, want)

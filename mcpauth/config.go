@@ -304,7 +304,8 @@ func New(cfg Config) (*Middleware, error) {
 		m.withoutIssuers(cfg, &errs)
 	}
 	m.checkClients(cfg.Clients, &errs)
-	m.rules.rights = newRights(cfg.Clients)
+	m.rules.clients = maps.Clone(cfg.Clients)
+	m.rules.rights = newRights(nil, cfg.Clients)
 	headers := m.addAuthenticators(cfg, &errs)
 	if m.origins, err = cors.New(cors.Config{Resource: cfg.Resource, Origins: cfg.Origins, Headers: headers}); err != nil {
 		errs.add("Origins", "%w", err)

@@ -67,15 +67,14 @@ type verdict struct {
 	login  *Login   // of a sign-in that is not good enough: what is missing
 }
 
-// weigh asks the rules. It is the one function behind calls, lists, the second guard and Check.
-func (m *Middleware) weigh(p *Principal, op Operation) (scopes.Rule, Reason) {
+// weigh asks the rules of an index. It is the one function behind calls, lists, the second guard and Check.
+func (m *Middleware) weigh(x *index, p *Principal, op Operation) (scopes.Rule, Reason) {
 	if p.ID() == "" { // nil, or the zero Principal: nobody
 		return scopes.Rule{}, ReasonNoPrincipal
 	}
 	if p == guest {
-		return m.weighGuest(op)
+		return m.weighGuest(x, op)
 	}
-	x := m.rules.load()
 	held, listed := m.standing(x, p)
 	if !listed {
 		return scopes.Rule{}, ReasonClient
@@ -101,11 +100,10 @@ func (m *Middleware) weigh(p *Principal, op Operation) (scopes.Rule, Reason) {
 }
 
 // judge is weigh, with what a refusal has to say. Lists have no use for that and cannot afford it.
-func (m *Middleware) judge(p *Principal, op Operation) verdict {
-	rule, reason := m.weigh(p, op)
+func (m *Middleware) judge(x *index, p *Principal, op Operation) verdict {
+	rule, reason := m.weigh(x, p, op)
 	v := verdict{reason: reason, rule: rule}
 	if reason == ReasonInsufficientScope || reason == ReasonLogin {
-		x := m.rules.load()
 		held, _ := m.standing(x, p)
 		v.needed = rule.Challenge(held)
 		if v.login = m.lacks(x, p, op); v.login != nil && p != guest {
@@ -135,7 +133,7 @@ func (m *Middleware) Check(ctx context.Context, c *Call) error {
 	if call.Time.IsZero() {
 		call.Time = m.now()
 	}
-	if err := m.refusal(call.Principal, m.judge(call.Principal, c.Operation), c.Operation); err != nil {
+	if err := m.refusal(call.Principal, m.judge(m.rules.load(), call.Principal, c.Operation), c.Operation); err != nil {
 		return err
 	}
 	if err := m.askPolicy(ctx, &call); err != nil {
@@ -226,7 +224,7 @@ func (m *Middleware) Shows(ctx context.Context, c *Call) bool {
 
 // visible is what the rules say.
 func (m *Middleware) visible(p *Principal, op Operation) bool {
-	switch _, reason := m.weigh(p, op); reason {
+	switch _, reason := m.weigh(m.rules.load(), p, op); reason {
 	case ReasonAllowed:
 		return true
 	case ReasonInsufficientScope, ReasonLogin:

@@ -43,13 +43,12 @@ func (m *Middleware) admitGuest(w http.ResponseWriter, r *http.Request) (*http.R
 		return out, false
 	}
 	op := env.Operations[0]
-	_, reason := m.weighGuest(Operation{Method: op.Method})
+	_, reason := m.weighGuest(m.rules.load(), Operation{Method: op.Method})
 	return out, op.Kind == envelope.Request && op.Target == envelope.NoTarget && reason == ReasonAllowed
 }
 
 // weighGuest is weigh for a guest.
-func (m *Middleware) weighGuest(op Operation) (scopes.Rule, Reason) {
-	x := m.rules.load()
+func (m *Middleware) weighGuest(x *index, op Operation) (scopes.Rule, Reason) {
 	rule, reason := x.find(op)
 	switch {
 	case reason != "":

@@ -304,9 +304,11 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 		first    = -1 // the refusal that is answered
 		refusals = make([]*Error, 0, 4)
 		rules    = make([]verdict, len(ops))
+		x        = m.rules.load()
 	)
+	req.rules = x.serial
 	for i, o := range ops {
-		v := m.judge(req.principal, o.op)
+		v := m.judge(x, req.principal, o.op)
 		rules[i] = v
 		e := m.refusal(req.principal, v, o.op)
 		if e == nil && m.policy != nil {

@@ -189,8 +189,9 @@ func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string
 	if !ok {
 		return nil, nil, m.guardRefuses(ctx, caller, pending{op: Operation{Method: method}}, verdict{reason: ReasonNoRule}, local)
 	}
+	x := m.rules.load()
 	for _, o := range ops {
-		v := m.judge(caller.principal, o.op)
+		v := m.judge(x, caller.principal, o.op)
 		if v.reason != ReasonAllowed {
 			return nil, nil, m.guardRefuses(ctx, caller, o, v, local)
 		}
@@ -210,10 +211,10 @@ func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string
 var forbidden = &jsonrpc.Error{Code: http.StatusForbidden, Message: http.StatusText(http.StatusForbidden)}
 
 // guardRefuses reports a refusal and returns what the caller is told. Over HTTP, Wrap has allowed the
-// same request, so the two readers disagree about it, or a rule was declared in between.
+// same request, so the two readers disagree about it, unless the rules have changed in between.
 func (m *Middleware) guardRefuses(ctx context.Context, caller *known, o pending, v verdict, local bool) error {
 	e := m.refusal(caller.principal, v, o.op)
-	if !local {
+	if !local && caller.rules == m.rules.load().serial {
 		m.logRefusal(ctx, caller.principal, o.op, http.StatusForbidden, &explanation{
 			reason: ReasonReadersDisagree, expected: "the operation that Wrap allowed", got: "one that is refused: " + string(v.reason),
 			cure: "report this with the body, credentials removed; until then the request stays refused",

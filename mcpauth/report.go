@@ -31,8 +31,8 @@ func (rep *reporter) start(m *Middleware) {
 		}
 		m.rules.mu.Lock()
 		rules := slog.GroupValue(
-			slog.Int("tools", len(m.rules.order[toolTarget])), slog.Int("prompts", len(m.rules.order[promptTarget])),
-			slog.Int("resources", len(m.rules.order[resourceTarget])), slog.Int("methods", len(m.rules.order[methodTarget])),
+			slog.Int("tools", len(m.rules.all(toolTarget))), slog.Int("prompts", len(m.rules.all(promptTarget))),
+			slog.Int("resources", len(m.rules.all(resourceTarget))), slog.Int("methods", len(m.rules.all(methodTarget))),
 		)
 		m.rules.mu.Unlock()
 		m.log.Info("mcpauth: protecting a resource", "resource", m.resource, "metadata", m.metadataURL, "issuers", issuers,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/yosida95/uritemplate/v3"
 
+	"github.com/go-mcpauth/sdk/internal/policyfile"
 	"github.com/go-mcpauth/sdk/scopes"
 )
 
@@ -84,12 +85,17 @@ var open = map[string]bool{
 type table struct {
 	base     []string
 	unlisted scopes.Rule
-	rights   *rights // nil: nothing but the credentials counts
+	clients  map[string]ClientLimit // of Config
 
 	mu       sync.Mutex
 	declared [targets]map[string]scopes.Rule
 	order    [targets][]string
 	logins   [targets]map[string][]Login
+	file     *filePolicy // of LoadPolicy; nil: none
+	offered  map[string]annotation
+	followed Annotated
+	rights   *rights // nil: nothing but the credentials counts
+	serial   uint64
 	index    atomic.Pointer[index]
 }
 
@@ -106,12 +112,73 @@ func (t *table) declare(kind target, name string, r scopes.Rule) {
 		}
 		return
 	}
+	if _, ok := t.fileRules().declared[kind][name]; ok {
+		panic(fmt.Sprintf("mcpauth: %s %q has a rule in the policy file already; keep one", kind, name))
+	}
 	if t.declared[kind] == nil {
 		t.declared[kind] = make(map[string]scopes.Rule)
 	}
 	t.declared[kind][name] = r
 	t.order[kind] = append(t.order[kind], name)
 	t.index.Store(nil)
+}
+
+// fileRules is the file that was loaded, or an empty one. The table is locked.
+func (t *table) fileRules() *filePolicy {
+	if t.file == nil {
+		return &noFile
+	}
+	return t.file
+}
+
+var noFile filePolicy
+
+// replace puts a file in the place of an earlier one, unless it clashes with what the program has declared.
+func (t *table) replace(m *Middleware, file *policyfile.File) (clashes []*policyfile.Error) {
+	next := compilePolicy(file)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for kind, rules := range file.Rules {
+		for _, r := range rules {
+			if _, ok := t.declared[kindTargets[kind]][r.Name]; ok {
+				clashes = append(clashes, &policyfile.Error{Position: r.At, Path: policyfile.Kind(kind).String() + "." + r.Name,
+					Msg: "the program has declared a rule for this name, and a file cannot change it; remove one of the two"})
+			}
+		}
+	}
+	for _, c := range file.Clients {
+		if _, ok := t.clients[c.ID]; ok {
+			clashes = append(clashes, &policyfile.Error{Position: c.At, Path: "clients." + c.ID, Msg: "Config.Clients has an entry for it, and a file cannot change that; remove one of the two"})
+		}
+	}
+	if !t.followed.isZero() && !next.annotated.isZero() {
+		clashes = append(clashes, &policyfile.Error{Position: file.Annotated.At, Path: "annotated", Msg: "the program has such rules, and a file cannot change them; remove one of the two"})
+	}
+	if clashes != nil {
+		return clashes
+	}
+	t.file, t.rights = next, newRights(next.hierarchy, t.clients, next.clients)
+	t.index.Store(t.build())
+	return nil
+}
+
+// A declaration is a name with its rule.
+type declaration struct {
+	name string
+	rule scopes.Rule
+}
+
+// all are the declarations for one kind, in their order. The table is locked.
+func (t *table) all(kind target) []declaration {
+	file := t.fileRules()
+	out := make([]declaration, 0, len(t.order[kind])+len(file.order[kind]))
+	for _, name := range t.order[kind] {
+		out = append(out, declaration{name, t.declared[kind][name]})
+	}
+	for _, name := range file.order[kind] {
+		out = append(out, declaration{name, file.declared[kind][name]})
+	}
+	return out
 }
 
 func checkName(kind target, name string) error {
@@ -156,6 +223,7 @@ func coversGoverned(name string) bool {
 
 // An index answers lookups. Every rule in it has the base scopes worked in.
 type index struct {
+	serial    uint64 // tells it from earlier and later ones
 	exact     [targets]map[string]scopes.Rule
 	alike     [targets]map[string]uint32 // the names in exact: those with one number ask for the same
 	prefixes  [targets]prefixes
@@ -165,7 +233,9 @@ type index struct {
 	spelled   map[string]scopes.Rule // exact resource rules by the other spellings of their URIs
 	known     map[string]struct{}    // every scope that some rule names
 	rights    *rights
-	logins    [targets]*logins // nil: none
+	file      *filePolicy
+	logins    [targets]*logins       // nil: none
+	annotated map[string]scopes.Rule // of tools that have no rule of their own
 }
 
 type template struct {
@@ -227,7 +297,9 @@ func (t *table) load() *index {
 }
 
 func (t *table) build() *index {
-	x := &index{rights: t.rights, known: make(map[string]struct{}), spelled: make(map[string]scopes.Rule), everyone: scopes.Authenticated()}
+	file := t.fileRules()
+	t.serial++
+	x := &index{serial: t.serial, rights: t.rights, file: file, known: make(map[string]struct{}), spelled: make(map[string]scopes.Rule), everyone: scopes.Authenticated()}
 	if len(t.base) > 0 {
 		x.everyone = scopes.And(scopes.Authenticated(), scopes.All(t.base...))
 	}
@@ -244,14 +316,21 @@ func (t *table) build() *index {
 		x.known[s] = struct{}{}
 	}
 	x.unlisted = withBase(t.unlisted)
+	x.annotated = make(map[string]scopes.Rule)
+	for name, says := range t.offered {
+		if rule := t.followed.or(file.annotated).of(says); !rule.IsZero() {
+			x.annotated[name] = withBase(rule)
+		}
+	}
 	numbers := make(map[string]uint32)
 	for kind := range t.declared {
-		x.logins[kind] = newLogins(target(kind), t.logins[kind])
-		x.exact[kind] = make(map[string]scopes.Rule, len(t.declared[kind]))
+		x.logins[kind] = newLogins(target(kind), t.logins[kind], file.logins[kind])
+		all := t.all(target(kind))
+		x.exact[kind] = make(map[string]scopes.Rule, len(all))
 		p := &x.prefixes[kind]
 		p.rules = make(map[string]scopes.Rule)
-		for _, name := range t.order[kind] {
-			rule := withBase(t.declared[kind][name])
+		for _, d := range all {
+			name, rule := d.name, withBase(d.rule)
 			prefix, isPrefix := strings.CutSuffix(name, "*")
 			switch {
 			case target(kind) == resourceTarget && strings.Contains(name, "{"):
@@ -318,6 +397,9 @@ func (x *index) find(op Operation) (rule scopes.Rule, reason Reason) {
 		return x.findResource(op.Name)
 	}
 	if r, ok := x.prefixes[kind].find(op.Name); ok {
+		return r, ""
+	}
+	if r, ok := x.annotated[op.Name]; ok && kind == toolTarget {
 		return r, ""
 	}
 	if x.unlisted.IsZero() {

@@ -37,8 +37,9 @@ type known struct {
 	of        *mark
 	principal *Principal
 	http      summary
-	isProbe   bool // made by probe.go
-	reached   flag // a guard has seen it
+	rules     uint64 // the serial number of those by which Wrap has decided
+	isProbe   bool   // made by probe.go
+	reached   flag   // a guard has seen it
 }
 
 // A mark tells one Middleware from others and leads to none.

@@ -47,7 +47,7 @@ func (m *Middleware) compare(offered [targets][]string) error {
 	used := make(map[string]bool)
 	for kind := range offered {
 		for _, name := range offered[kind] {
-			op := offer{scopes.Item{Name: name}}.operation(target(kind))
+			op := offer{Item: scopes.Item{Name: name}}.operation(target(kind))
 			if _, reason := x.find(op); reason != "" {
 				errs = append(errs, fmt.Errorf("%s %q has no rule, so nobody can reach it; declare one, or set Config.Unlisted", target(kind), name))
 			}
@@ -57,8 +57,8 @@ func (m *Middleware) compare(offered [targets][]string) error {
 	m.rules.mu.Lock()
 	defer m.rules.mu.Unlock()
 	for kind := range m.rules.order {
-		for _, name := range m.rules.order[kind] {
-			rule := m.rules.declared[kind][name]
+		for _, d := range m.rules.all(target(kind)) {
+			name, rule := d.name, d.rule
 			if target(kind) != methodTarget && !used[ruleKey(target(kind), name)] {
 				errs = append(errs, fmt.Errorf("the rule for %s %q has no target on this server; is the name misspelled?", target(kind), name))
 			}
@@ -93,7 +93,8 @@ func (m *Middleware) unmeetable(r scopes.Rule) string {
 func (t *table) mark(kind target, name string, used map[string]bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, rule := range t.order[kind] {
+	for _, d := range t.all(kind) {
+		rule := d.name
 		prefix, isPrefix := strings.CutSuffix(rule, "*")
 		if rule == name || isPrefix && strings.HasPrefix(name, prefix) || kind == resourceTarget && matchesTemplate(rule, name) {
 			used[ruleKey(kind, rule)] = true

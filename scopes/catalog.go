@@ -14,6 +14,17 @@ import (
 type Catalog struct {
 	Resource string `json:"resource,omitempty"` // the identifier of the protected resource
 	Items    []Item `json:"items"`              // in order of kind and name
+
+	// ScopeNames and RoleNames say in words what scopes and roles are, where a policy file does.
+	ScopeNames []Description `json:"scope_names,omitempty"`
+	RoleNames  []Description `json:"role_names,omitempty"`
+}
+
+// A Description says in words what a scope or a role is.
+type Description struct {
+	Name        string `json:"name"`                  // as rules and tokens write it
+	Title       string `json:"title,omitempty"`       // for people; may be empty
+	Description string `json:"description,omitempty"` // for people; may be empty
 }
 
 // An Item is a tool, a prompt, a resource or a template of resources. In JSON it has the members kind,

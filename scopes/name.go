@@ -89,3 +89,10 @@ func (n *names) add(name string) {
 }
 
 func (n *names) clone() names { return names{slices.Clone(n.list), maps.Clone(n.index)} }
+
+// CheckScope says what is wrong with the name of a scope, nil if nothing is (RFC 6749, Section 3.3). [All] and [Any] panic for what
+// it refuses; names from elsewhere than source code go through it first.
+func CheckScope(name string) error { return checkScope(name) }
+
+// CheckRole is [CheckScope] for roles: a name must not be empty, nor hold a control character, and be valid UTF-8.
+func CheckRole(name string) error { return checkRole(name) }

@@ -1,0 +1,209 @@
+package policyfile
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// reader walks through the tokens of a file and collects mistakes. After one that leaves it nowhere it is broken,
+// and reads nothing more.
+type reader struct {
+	data   []byte
+	dec    *json.Decoder
+	path   []string
+	errs   []*Error
+	broken bool
+}
+
+const maxErrors = 50
+
+func newReader(data []byte) *reader {
+	r := &reader{data: data, dec: json.NewDecoder(bytes.NewReader(data))}
+	r.dec.UseNumber()
+	return r
+}
+
+// fail notes a mistake at an offset.
+func (r *reader) fail(at int, format string, args ...any) {
+	if len(r.errs) < maxErrors {
+		r.errs = append(r.errs, &Error{Position: r.position(at), Path: strings.Join(r.path, "."), Msg: fmt.Sprintf(format, args...)})
+	}
+}
+
+// position finds line and column. Only mistakes and names need it.
+func (r *reader) position(at int) Position {
+	before := r.data[:min(at, len(r.data))]
+	return Position{Line: 1 + bytes.Count(before, []byte{'\n'}), Column: len(before) - bytes.LastIndexByte(before, '\n')}
+}
+
+// next returns the next token and where it begins.
+func (r *reader) next() (json.Token, int) {
+	if r.broken {
+		return nil, len(r.data)
+	}
+	at := r.start()
+	tok, err := r.dec.Token()
+	if err != nil { // of JSON that was found valid: it is nested too deep, perhaps
+		r.broken = true
+		r.fail(at, "no JSON: %s", shown(err.Error()))
+		return nil, at
+	}
+	return tok, at
+}
+
+// start is where the next token begins: behind white space and what separates values.
+func (r *reader) start() int {
+	at := int(r.dec.InputOffset())
+	for at < len(r.data) && strings.IndexByte(" \t\r\n,:", r.data[at]) >= 0 {
+		at++
+	}
+	return at
+}
+
+// object reads an object and calls member for each name, which must read its value. It reports whether there was one.
+func (r *reader) object(member func(name string, at int)) bool {
+	tok, at := r.next()
+	if tok != json.Delim('{') {
+		r.mismatch(tok, at, "an object")
+		return false
+	}
+	if len(r.path) >= maxDepth {
+		r.fail(at, "objects stand more than %d deep", maxDepth)
+		r.broken = true
+		return false
+	}
+	seen := make(map[string]bool)
+	for !r.broken && r.dec.More() {
+		tok, at := r.next()
+		name, ok := tok.(string)
+		if !ok {
+			return false // broken
+		}
+		r.path = append(r.path, shown(name))
+		if seen[name] {
+			r.fail(at, "the member stands here twice; keep one")
+		}
+		seen[name] = true
+		member(name, at)
+		r.path = r.path[:len(r.path)-1]
+	}
+	r.next() // the end
+	return !r.broken
+}
+
+// text reads a string. Raw reports whether it stands in the file as it is, without escapes.
+func (r *reader) text() (s string, at int, raw, ok bool) {
+	tok, at := r.next()
+	s, ok = tok.(string)
+	switch {
+	case !ok:
+		r.mismatch(tok, at, "a string")
+	case len(s) > maxText:
+		r.fail(at, "the text is longer than %d bytes", maxText)
+		return "", at, false, false
+	}
+	end := at + 1 + len(s)
+	return s, at, ok && end < len(r.data) && string(r.data[at+1:end]) == s, ok
+}
+
+func (r *reader) texts() (out []string) {
+	tok, at := r.next()
+	if tok != json.Delim('[') {
+		r.mismatch(tok, at, "an array of strings")
+		return nil
+	}
+	out = []string{}
+	seen := make(map[string]bool)
+	for !r.broken && r.dec.More() {
+		s, at, _, ok := r.text()
+		switch {
+		case ok && seen[s]:
+			r.fail(at, "%q stands here twice; keep one", shown(s))
+		case ok:
+			seen[s] = true
+			out = append(out, s)
+		}
+	}
+	r.next()
+	return out
+}
+
+func (r *reader) boolean() bool {
+	tok, at := r.next()
+	b, ok := tok.(bool)
+	if !ok {
+		r.mismatch(tok, at, "true or false")
+	}
+	return b
+}
+
+// seconds reads a positive whole number.
+func (r *reader) seconds(most int64) int64 {
+	tok, at := r.next()
+	n, ok := tok.(json.Number)
+	if !ok {
+		r.mismatch(tok, at, "a number of seconds")
+		return 0
+	}
+	v, err := n.Int64()
+	if err != nil || v < 1 || v > most {
+		r.fail(at, "write whole seconds from 1 to %d, not %s", most, shown(n.String()))
+		return 0
+	}
+	return v
+}
+
+// mismatch notes a token of another type, and passes over the rest of its value.
+func (r *reader) mismatch(tok json.Token, at int, want string) {
+	if r.broken {
+		return
+	}
+	got := "null"
+	switch t := tok.(type) {
+	case string:
+		got = "the string " + fmt.Sprintf("%q", shown(t))
+	case bool:
+		got = fmt.Sprint(t)
+	case json.Number:
+		got = "the number " + shown(t.String())
+	case json.Delim:
+		got = map[json.Delim]string{'{': "an object", '[': "an array"}[t]
+		defer r.skip()
+	}
+	r.fail(at, "write %s here, not %s", want, got)
+}
+
+// skip passes over what is left of an object or array that was opened.
+func (r *reader) skip() {
+	for depth := 1; depth > 0 && !r.broken; {
+		switch tok, _ := r.next(); tok {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+	}
+}
+
+// skipValue passes over a value that nobody knows what to do with.
+func (r *reader) skipValue() {
+	if tok, _ := r.next(); tok == json.Delim('{') || tok == json.Delim('[') {
+		r.skip()
+	}
+}
+
+// shown keeps foreign text short and on one line in a message.
+func shown(s string) string {
+	if len(s) > 64 {
+		s = s[:64] + "..."
+	}
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f || c == utf8.RuneError || c >= 0x80 && c < 0xa0 || c >= 0x2028 && c <= 0x202e || c >= 0x2066 && c <= 0x2069 {
+			return '?'
+		}
+		return c
+	}, s)
+}

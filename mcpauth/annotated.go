@@ -1,0 +1,106 @@
+package mcpauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+// Annotated are rules for tools that have none of their own, by what the server says about them: its tool
+// annotations. They are as good as whoever wrote those. The zero Rule opens nothing.
+type Annotated struct {
+	ReadOnly    scopes.Rule // tools with readOnlyHint
+	Destructive scopes.Rule // tools that may destroy something, which the specification supposes of all that do not say otherwise
+	Other       scopes.Rule // tools that write, with a destructiveHint that is false
+}
+
+// RequireAnnotated has rules follow the annotations of the tools that a server offers now; what it offers later has to be
+// asked for again; of a tool that said different things, the strictest counts. A name or pattern of RequireTool comes first. With the zero Annotated, the policy file says
+// what counts. It is an error if the server cannot be listed, or was not given to [Middleware.Protect]; it panics
+// if other rules were given before, or if the policy file has some as well.
+func (m *Middleware) RequireAnnotated(ctx context.Context, server *mcp.Server, rules Annotated) error {
+	if server == nil || protectedServers.owner(server) != m {
+		return errors.New("mcpauth: the server is not protected; call Protect first")
+	}
+	offered, err := m.offered(ctx, server)
+	if err != nil {
+		return fmt.Errorf("mcpauth: listing the tools of the server: %w", err)
+	}
+	m.rules.follow(offered[toolTarget], rules)
+	return nil
+}
+
+// An annotation is what a tool says about itself.
+type annotation byte
+
+const (
+	destructive annotation = iota // unless it says otherwise
+	other
+	readOnly
+)
+
+func annotationOf(t *mcp.Tool) annotation {
+	switch a := t.Annotations; {
+	case a == nil:
+		return destructive
+	case a.ReadOnlyHint:
+		return readOnly
+	case a.DestructiveHint != nil && !*a.DestructiveHint:
+		return other
+	}
+	return destructive
+}
+
+func (t *table) follow(tools []offer, rules Annotated) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case rules.isZero():
+	case !t.followed.isZero() && !t.followed.equal(rules):
+		panic("mcpauth: RequireAnnotated: other rules were given before; keep one set")
+	case !t.fileRules().annotated.isZero():
+		panic("mcpauth: RequireAnnotated: the policy file has such rules already; keep one set")
+	default:
+		t.followed = rules
+	}
+	if t.offered == nil {
+		t.offered = make(map[string]annotation)
+	}
+	for _, tool := range tools {
+		says := tool.says
+		if old, ok := t.offered[tool.Name]; ok {
+			says = min(says, old) // several servers may have a tool of this name: the strictest counts
+		}
+		t.offered[tool.Name] = says
+	}
+	t.index.Store(nil)
+}
+
+func (a Annotated) isZero() bool {
+	return a.ReadOnly.IsZero() && a.Destructive.IsZero() && a.Other.IsZero()
+}
+
+func (a Annotated) equal(b Annotated) bool {
+	return a.ReadOnly.Equal(b.ReadOnly) && a.Destructive.Equal(b.Destructive) && a.Other.Equal(b.Other)
+}
+
+func (a Annotated) or(b Annotated) Annotated {
+	if a.isZero() {
+		return b
+	}
+	return a
+}
+
+func (a Annotated) of(says annotation) scopes.Rule {
+	switch says {
+	case readOnly:
+		return a.ReadOnly
+	case other:
+		return a.Other
+	}
+	return a.Destructive
+}

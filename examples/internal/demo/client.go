@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-mcpauth/sdk/mcpauth"
@@ -228,6 +229,15 @@ func lastEvent(stream []byte) []byte {
 	}
 	return last
 }
+
+// A Clock is that of a server, for Config.Now. It can be put forward, so that nobody has to wait. The zero value shows the time.
+type Clock struct{ ahead atomic.Int64 }
+
+// Now returns the time that the clock shows.
+func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+// Advance puts the clock forward.
+func (c *Clock) Advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // A Log holds the reason of a server's last decision. The zero value is ready.
 type Log struct {

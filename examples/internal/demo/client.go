@@ -164,7 +164,7 @@ func (c *Client) compare(res *http.Response, answer []byte, want Want) error {
 	}
 	var reason mcpauth.Reason
 	if c.Log != nil {
-		reason = c.Log.last()
+		reason = c.Log.Reason()
 	}
 	if res.StatusCode != http.StatusOK && reason != "" {
 		c.Note("the server's log gives the reason %s", reason)
@@ -252,7 +252,8 @@ func (l *Log) OnDecision(_ context.Context, d mcpauth.Decision) {
 	l.reason = d.Reason
 }
 
-func (l *Log) last() mcpauth.Reason {
+// Reason is that of the last decision; empty before the first.
+func (l *Log) Reason() mcpauth.Reason {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.reason

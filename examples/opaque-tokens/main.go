@@ -30,8 +30,8 @@ import (
 )
 
 const (
-	introspector = "notes-server" // the name of the MCP server at the authorization server
-	maxAge       = time.Minute    // how late a revocation may be noticed
+	introspector = "notes-server"   // the name of the MCP server at the authorization server
+	maxAge       = 30 * time.Second // how late a revocation may be noticed
 )
 
 func main() {

@@ -73,10 +73,10 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 // A service is both servers, with the test's clock in the MCP server.
 type service struct {
 	*testing.T
-	resource, url string
-	as            *authority
-	ahead         atomic.Int64 // of the moment when the test began
-	log           demo.Log
+	resource string
+	as       *authority
+	ahead    atomic.Int64 // of the moment when the test began
+	log      demo.Log
 }
 
 const (

@@ -34,6 +34,7 @@ func NewAuthorizationServer(issuer, resource string, logger *slog.Logger, change
 	if change != nil {
 		change(&cfg)
 	}
+	logger.Warn(devas.Warning, "issuer", issuer)
 	return devas.New(cfg)
 }
 

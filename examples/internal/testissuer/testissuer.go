@@ -59,6 +59,12 @@ func New(t testing.TB) *Issuer {
 // where they are nil, left out.
 func (is *Issuer) Token(t testing.TB, resource, subject string, claims map[string]any) string {
 	t.Helper()
+	return is.TokenOfType(t, "at+jwt", resource, subject, claims)
+}
+
+// TokenOfType is Token with another typ header.
+func (is *Issuer) TokenOfType(t testing.TB, typ, resource, subject string, claims map[string]any) string {
+	t.Helper()
 	now := time.Now()
 	all := map[string]any{
 		"iss": is.URL, "aud": resource, "sub": subject, "client_id": "test", "jti": rand.Text(),
@@ -66,7 +72,7 @@ func (is *Issuer) Token(t testing.TB, resource, subject string, claims map[strin
 	}
 	maps.Copy(all, claims)
 	maps.DeleteFunc(all, func(_ string, v any) bool { return v == nil })
-	header, err := json.Marshal(map[string]string{"alg": "ES256", "typ": "at+jwt", "kid": "1"})
+	header, err := json.Marshal(map[string]string{"alg": "ES256", "typ": typ, "kid": "1"})
 	require.NoError(t, err)
 	payload, err := json.Marshal(all)
 	require.NoError(t, err)

@@ -89,6 +89,11 @@ func TestTOK03_AnIDJAGIsNoAccessToken(t *testing.T) {
 						heard.requireSilent(t, "an ID-JAG", grant) // Section 7.4.2: it must not be logged
 					}
 				}
+				// Where a provider forgets the type, the audience of the grant is the authorization server (Section 4.3).
+				if c.name != "any audience" && c.name != "the authorization server as an audience" {
+					require.Equal(t, http.StatusUnauthorized, serve(h, post(call("write"), typed(t, signer, c.accepted, idJAG(is.URL)))).Code)
+					require.Equal(t, mcpauth.ReasonAudience, last.take()[0].Reason)
+				}
 				require.Empty(t, inner.bodies)
 			}
 			require.Zero(t, introspecting.asked.Load(), "a JWT is no business of the introspection endpoint")

@@ -252,6 +252,16 @@ func TestFailures(t *testing.T) {
 	})
 	_, err := b.tel.receive(func(context.Context, string, mcp.Request) (mcp.Result, error) { return nil, io.EOF })(t.Context(), "tools/call", &mcp.CallToolRequest{})
 	require.Equal(t, io.EOF, err)
+
+	// In a stateful session, the context is that of another request.
+	b.spans.Reset()
+	stale, other := b.tel.tracer.Start(t.Context(), "the request that opened the session")
+	req.Extra.Header = http.Header{"Traceparent": {inHeader}}
+	_, err = b.tel.receive(func(context.Context, string, mcp.Request) (mcp.Result, error) { return &mcp.CallToolResult{}, nil })(stale, "tools/call", req)
+	require.NoError(t, err)
+	other.End()
+	require.Equal(t, headerSpan, b.spanNamed("tools/call read").Parent.SpanID().String())
+
 	_, calls := b.figures()
 	require.Equal(t, uint64(1), calls["error.type=panic,gen_ai.operation.name=execute_tool,gen_ai.tool.name=read,mcp.method.name=tools/call"].Count)
 	require.Equal(t, uint64(1), calls["error.type=_OTHER,mcp.method.name=tools/call"].Count)

@@ -126,6 +126,27 @@ func TestUsageIsBounded(t *testing.T) {
 		}
 	}
 	require.Equal(t, 1, nobody)
+	// The table is full, and whoever is in it finds no room for more.
+	for i := range 300 {
+		for j := range 5 {
+			u.Record(t.Context(), decision(someone(fmt.Sprint("user", i), "desk"), "tools/call", fmt.Sprint("more", j), mcpauth.ReasonAllowed, 0))
+		}
+	}
+	callers, own := make(map[string]bool), 0
+	for _, r := range u.Snapshot() {
+		callers[r.Subject] = true
+		if !r.Other {
+			own++
+		}
+	}
+	require.LessOrEqual(t, own+len(callers), 320)
+	require.Greater(t, own+len(callers), 310)
+	full := u.Drain()
+	allowed, _ = total(full)
+	require.Equal(t, uint64(2004+1500), allowed)
+	u.Record(t.Context(), decision(uma, "tools/call", "read", mcpauth.ReasonAllowed, 0))
+	require.Equal(t, "read", u.Snapshot()[0].Name, "there is room again")
+
 	grouped, err := audit.Group(rows, audit.ByUser)
 	require.NoError(t, err)
 	allowed, refused = total(grouped)

@@ -1,0 +1,8 @@
+package audit
+
+var (
+	Text  = text
+	ASCII = ascii
+)
+
+const MaxText, MaxSentence = maxText, maxSentence

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // ErrUnavailable is what a [Policy], an [Authenticator] or Config.Revoked returns, wrapped or not, when it cannot tell:
@@ -23,6 +24,10 @@ type Error struct {
 	Login       *Login   // acr_values and max_age of the challenge, with the Code insufficient_user_authentication
 	Reason      Reason   // for logs and audit; empty means policy_refused
 	Err         error    // the cause; goes to the log, never to the client
+
+	RetryAfter time.Duration // of a 429 or 503; rounded up to whole seconds; zero: 1 s
+
+	expected, got string // for the log
 }
 
 // Error describes the refusal for a log. It holds the cause, so it must not be sent to a client.

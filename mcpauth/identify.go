@@ -111,9 +111,9 @@ func (m *Middleware) askRevoked(ctx context.Context, used schemes, p *Principal)
 	gone, err := m.revoked(ctx, p)
 	switch {
 	case err != nil:
-		return &refusal{unavailable(0), explanation{reason: ReasonUnavailable, expected: "an answer from Config.Revoked", got: "an error", err: err}}
+		return &refusal{unavailable(0), explanation{reason: ReasonUnavailable, expected: "an answer from Config.Revoked", got: "an error", caller: p, err: err}}
 	case gone:
-		return &refusal{m.rejected(used, "The access token was revoked"), explanation{reason: ReasonRevoked, expected: "a token that is not revoked", got: "a revoked one"}}
+		return &refusal{m.rejected(used, "The access token was revoked"), explanation{reason: ReasonRevoked, expected: "a token that is not revoked", got: "a revoked one", caller: p}}
 	}
 	return nil
 }

@@ -273,12 +273,13 @@ type pending struct {
 	op        Operation
 	id        json.RawMessage
 	arguments json.RawMessage
+	trace     string // traceparent of _meta, unchecked
 }
 
 func pendingOf(env *envelope.Envelope) []pending {
 	out := make([]pending, len(env.Operations))
 	for i, o := range env.Operations {
-		p := pending{op: Operation{Method: o.Method, Name: o.Name}, id: o.ID, arguments: o.Arguments}
+		p := pending{op: Operation{Method: o.Method, Name: o.Name}, id: o.ID, arguments: o.Arguments, trace: o.Traceparent}
 		switch o.Target {
 		case envelope.Tool:
 			p.op.ref = toolTarget

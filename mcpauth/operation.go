@@ -51,7 +51,7 @@ type Decision struct {
 	Needed    []string   // scopes that the operation needs
 	Granted   []string   // scopes that the token holds
 	RequestID string     // JSON-RPC id as it stands in the body, foreign text of at most 256 bytes; empty for notifications
-	TraceID   string     // from a well-formed traceparent header (W3C Trace Context), else empty
+	TraceID   string     // from a well-formed traceparent (W3C Trace Context) in params._meta, else in the header, else empty
 
 	// Arguments holds those arguments of a tool or prompt that Config.AuditArguments names, as they came:
 	// foreign JSON of at most 1 KiB each; longer ones are null. Nil without any.
@@ -60,4 +60,8 @@ type Decision struct {
 	// Expected, Got and Cure say in sentences, for an operator, what a refusal compared and what
 	// usually repairs it. They may hold claims, quoted, and never a token.
 	Expected, Got, Cure string
+
+	// Cause is the text of the error behind a refusal, such as a Policy's: of at most 200 bytes, fit for a log, and not
+	// for the client. Empty without one.
+	Cause string
 }

@@ -125,6 +125,12 @@ const (
 	unanswered // nothing, or an error: of other middleware, another guard, a session that ends; proves nothing
 )
 
+// aboutTheBody are fields that say something about the body of the client's request, which is not that of a ping.
+var aboutTheBody = []string{
+	"Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Last-Event-Id", "Content-Encoding",
+	"Content-Digest", "Repr-Digest", "Digest", "Content-Md5", "Signature", "Signature-Input", // RFC 9530, RFC 9421
+}
+
 const pingDeadline = 5 * time.Second
 
 // ping plays the request r again, as far as getServer can see it, with a ping in its body; within the
@@ -142,7 +148,7 @@ func (h *protected) ping(r *http.Request, req *request, session bool) finding {
 	out.Method = http.MethodPost
 	out.Header = h.m.withoutCredentials(r.Header)
 	withoutDetours(out.Header)
-	for _, name := range []string{"Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Last-Event-Id", "Content-Encoding"} {
+	for _, name := range aboutTheBody {
 		delete(out.Header, name)
 	}
 	if revision != "" {

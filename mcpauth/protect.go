@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -169,16 +170,15 @@ func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string
 		caller = st
 	}
 	if caller.principal == nil {
-		m.logRefusal(ctx, nil, Operation{Method: method}, http.StatusForbidden, &explanation{
+		m.report.refusal(ctx, m, nil, pending{op: Operation{Method: method}}, http.StatusForbidden, &explanation{
 			reason: ReasonNoPrincipal, expected: "a request by way of Wrap, or a connection whose context has a caller", got: "neither",
-			cure: "put auth.Wrap around the handler of this server; the SDK's SSEHandler cannot be protected",
 		}, summary{})
 		return nil, nil, forbidden
 	}
 	if local {
 		now, why := m.stdioNow(ctx, caller.principal)
 		if why.reason != "" {
-			m.logRefusal(ctx, caller.principal, Operation{Method: method}, http.StatusForbidden, &why, summary{})
+			m.report.refusal(ctx, m, caller.principal, pending{op: Operation{Method: method}}, http.StatusForbidden, &why, summary{})
 			return nil, nil, forbidden
 		}
 		caller.principal = m.shaped(now)
@@ -192,6 +192,9 @@ func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string
 	x := m.rules.load()
 	for _, o := range ops {
 		v := m.judge(x, caller.principal, o.op)
+		if local {
+			o.trace = metaTrace(req)
+		}
 		if v.reason != ReasonAllowed {
 			return nil, nil, m.guardRefuses(ctx, caller, o, v, local)
 		}
@@ -208,6 +211,16 @@ func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string
 	return ctx, caller.principal, nil
 }
 
+// metaTrace is the traceparent of a request without HTTP.
+func metaTrace(req mcp.Request) string {
+	params := req.GetParams()
+	if v := reflect.ValueOf(params); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return "" // GetMeta of the SDK's params wants a receiver
+	}
+	trace, _ := params.GetMeta()["traceparent"].(string)
+	return trace
+}
+
 var forbidden = &jsonrpc.Error{Code: http.StatusForbidden, Message: http.StatusText(http.StatusForbidden)}
 
 // guardRefuses reports a refusal and returns what the caller is told. Over HTTP, Wrap has allowed the
@@ -215,12 +228,12 @@ var forbidden = &jsonrpc.Error{Code: http.StatusForbidden, Message: http.StatusT
 func (m *Middleware) guardRefuses(ctx context.Context, caller *known, o pending, v verdict, local bool) error {
 	e := m.refusal(caller.principal, v, o.op)
 	if !local && caller.rules == m.rules.load().serial {
-		m.logRefusal(ctx, caller.principal, o.op, http.StatusForbidden, &explanation{
+		m.report.refusal(ctx, m, caller.principal, o, http.StatusForbidden, &explanation{
 			reason: ReasonReadersDisagree, expected: "the operation that Wrap allowed", got: "one that is refused: " + string(v.reason),
-			cure: "report this with the body, credentials removed; until then the request stays refused",
 		}, caller.http)
+	} else {
+		m.reportOperation(ctx, summary{}, caller.principal, o, v, e, false)
 	}
-	m.reportOperation(ctx, summary{}, caller.principal, o, v, e, false)
 	if e.Reason == ReasonNoRule || e.Reason == ReasonUnsafeURI || m.conceal {
 		a := unknown(o.op, "")
 		out := &jsonrpc.Error{Code: int64(a.rpc.Code), Message: a.rpc.Message}

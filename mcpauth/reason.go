@@ -29,7 +29,9 @@ const (
 	ReasonNoPrincipal       Reason = "no_principal"      // an operation reached the SDK on a way that Wrap does not guard
 	ReasonReadersDisagree   Reason = "readers_disagree"  // Wrap allowed what the SDK's own parser names otherwise
 	ReasonUnprotected       Reason = "server_unprotected"
-	ReasonBatch             Reason = "batch_refused" // another message of the same batch was refused
+	ReasonRateLimit         Reason = "rate_limited"      // 429: the caller, its application or the operation has been asked too often
+	ReasonLimitStore        Reason = "limit_unavailable" // 503: nobody can tell how often
+	ReasonBatch             Reason = "batch_refused"     // another message of the same batch was refused
 	ReasonPanic             Reason = "panic"
 )
 
@@ -44,6 +46,8 @@ const (
 	ReasonQueryToken           Reason = "token_in_query"
 	ReasonCredentials          Reason = "credentials_refused" // by an Authenticator
 	ReasonBoundToken           Reason = "token_bound"         // the token has a cnf claim that cannot be satisfied here
+
+	ReasonFailures Reason = "failures_limited" // 429: too many bad credentials from this address
 
 	ReasonTokenTooLong        Reason = "token_too_long"
 	ReasonTokenOpaque         Reason = "token_not_jwt"

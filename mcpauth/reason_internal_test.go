@@ -1,6 +1,10 @@
 package mcpauth
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,4 +63,29 @@ func TestReasons_AreThoseOfTheChecks(t *testing.T) {
 	} {
 		require.Equal(t, value, string(reason))
 	}
+}
+
+// Every reason has a cure, so that no reader of a log is left with a question.
+func TestReasons_HaveCures(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "reason.go", nil, 0)
+	require.NoError(t, err)
+	found := 0
+	for _, decl := range file.Decls {
+		gen, ok := decl.(*ast.GenDecl)
+		if !ok || gen.Tok != token.CONST {
+			continue
+		}
+		for _, spec := range gen.Specs {
+			v := spec.(*ast.ValueSpec)
+			if typ, ok := v.Type.(*ast.Ident); !ok || typ.Name != "Reason" || v.Names[0].Name == "ReasonAllowed" {
+				continue
+			}
+			value, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
+			require.NoError(t, err)
+			require.NotEmpty(t, cures[Reason(value)], v.Names[0].Name)
+			found++
+		}
+	}
+	require.Equal(t, len(cures), found)
+	require.Greater(t, found, 70)
 }

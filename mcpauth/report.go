@@ -49,15 +49,39 @@ func (rep *reporter) start(m *Middleware) {
 
 // broken reports a panic in a check. What was thrown is ours, not the client's.
 func (rep *reporter) broken(ctx context.Context, m *Middleware, err error) {
-	defer func() { _ = recover() }() // it may have been the log itself
-	m.log.ErrorContext(ctx, "mcpauth: refused", "reason", string(ReasonPanic), "status", http.StatusServiceUnavailable, "error", loggable(err.Error()))
+	defer func() { _ = recover() }() // it may have been the log itself, or OnDecision
+	why := explanation{reason: ReasonPanic, expected: "hooks that return", got: "a panic", err: err}
+	m.report.refusal(ctx, m, nil, pending{}, http.StatusServiceUnavailable, &why, summary{})
+}
+
+// refusal reports what is refused without a rule being asked: to the log, and then to OnDecision.
+func (rep *reporter) refusal(ctx context.Context, m *Middleware, p *Principal, o pending, status int, shared *explanation, s summary) {
+	own := *shared // several requests may share one
+	why := &own
+	why.withCure()
+	m.logRefusal(ctx, p, o.op, status, why, s)
+	if m.onDecision == nil {
+		return
+	}
+	m.onDecision(ctx, Decision{
+		Time: m.now(), Status: status, Reason: why.reason, Principal: p, Operation: o.op, RequestID: string(o.id), TraceID: s.traceID,
+		Granted: p.Grant().Presented(), Expected: why.expected, Got: why.got, Cure: why.cure, Cause: why.cause(),
+	})
+}
+
+// cause is the error behind a refusal as a log may show it.
+func (why *explanation) cause() string {
+	if why.err == nil {
+		return ""
+	}
+	return loggable(why.err.Error())
 }
 
 // A summary is what is left of an HTTP request, for logs and sessions. The zero value stands for none.
 type summary struct{ method, remote, traceID, session string }
 
 func summaryOf(r *http.Request) summary {
-	return summary{method: r.Method, remote: r.RemoteAddr, traceID: traceID(r.Header), session: r.Header.Get("Mcp-Session-Id")}
+	return summary{method: r.Method, remote: r.RemoteAddr, traceID: headerTrace(r.Header), session: r.Header.Get("Mcp-Session-Id")}
 }
 
 // refuseRequest reports a request that is refused before or without looking at single operations.
@@ -69,14 +93,7 @@ func (m *Middleware) refuseRequest(r *http.Request, req *request, status int, wh
 	if req != nil {
 		p = req.principal
 	}
-	s := summaryOf(r)
-	m.logRefusal(r.Context(), p, Operation{}, status, why, s)
-	if m.onDecision != nil {
-		m.onDecision(r.Context(), Decision{
-			Time: m.now(), Status: status, Reason: why.reason, Principal: p, TraceID: s.traceID,
-			Granted: p.Grant().Presented(), Expected: why.expected, Got: why.got, Cure: why.cure,
-		})
-	}
+	m.report.refusal(r.Context(), m, p, pending{}, status, why, summaryOf(r))
 }
 
 // reportOperation reports the decision about one operation. e is nil where it is allowed; in a batch
@@ -84,6 +101,9 @@ func (m *Middleware) refuseRequest(r *http.Request, req *request, status int, wh
 func (m *Middleware) reportOperation(ctx context.Context, s summary, p *Principal, o pending, v verdict, e *Error, stopped bool) {
 	if e == nil && !stopped && m.onDecision == nil {
 		return
+	}
+	if id := traceID(o.trace); id != "" {
+		s.traceID = id // of the caller, where the header may be that of a proxy
 	}
 	d := Decision{Allowed: e == nil && !stopped, Reason: ReasonAllowed, Principal: p, Operation: o.op}
 	var why explanation
@@ -96,6 +116,7 @@ func (m *Middleware) reportOperation(ctx context.Context, s summary, p *Principa
 		d.Reason, d.Status = ReasonBatch, http.StatusForbidden
 	}
 	if !d.Allowed {
+		why.withCure()
 		m.logRefusal(ctx, p, o.op, d.Status, &why, s)
 	}
 	if m.onDecision == nil {
@@ -110,7 +131,7 @@ func (m *Middleware) reportOperation(ctx context.Context, s summary, p *Principa
 	}
 	d.RequestID, d.TraceID = string(o.id), s.traceID
 	d.Arguments = m.auditedArguments(o)
-	d.Expected, d.Got, d.Cure = why.expected, why.got, why.cure
+	d.Expected, d.Got, d.Cure, d.Cause = why.expected, why.got, why.cure, why.cause()
 	m.onDecision(ctx, d)
 }
 
@@ -159,8 +180,15 @@ func (m *Middleware) explain(p *Principal, op Operation, v verdict, e *Error) ex
 		why.cure = "if the server has it, declare one with " + requireFunc(op) + ", or set Config.Unlisted; if not, the client is wrong"
 	case ReasonUnsafeURI:
 		why.expected, why.got = "a URI without dot segments", "one with them"
-	case ReasonPolicy:
+	case ReasonPanic:
+		why.expected, why.got = "a Policy that returns", "a panic"
+	case ReasonUnavailable:
+		why.expected, why.got = "an answer from Config.Policy", "none"
+	case ReasonRateLimit, ReasonLimitStore:
+		why.expected, why.got = e.expected, e.got
+	default: // also a reason of the Policy's own
 		why.expected, why.got = "a call that Config.Policy allows", "a refusal by it"
+		why.cure = cures[ReasonPolicy]
 	}
 	return why
 }
@@ -191,8 +219,8 @@ func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation,
 			attrs = append(attrs, slog.String(field.name, field.value))
 		}
 	}
-	if why.err != nil {
-		attrs = append(attrs, slog.String("error", loggable(why.err.Error())))
+	if cause := why.cause(); cause != "" {
+		attrs = append(attrs, slog.String("error", cause))
 	}
 	if p != nil {
 		attrs = append(attrs, slog.Any("principal", p))
@@ -256,13 +284,19 @@ func listed(names []string) string {
 	return loggable(strings.Join(slices.Clone(names), " ")) + more
 }
 
-// traceID reads the trace id of a traceparent header of version 00 (W3C Trace Context, Section 3.2).
-func traceID(h http.Header) string {
-	values := h["Traceparent"]
-	if len(values) != 1 || len(values[0]) != 55 {
+// headerTrace reads the trace id of a traceparent header.
+func headerTrace(h http.Header) string {
+	if values := h["Traceparent"]; len(values) == 1 {
+		return traceID(values[0])
+	}
+	return ""
+}
+
+// traceID reads the trace id of a traceparent of version 00 (W3C Trace Context, Section 3.2).
+func traceID(v string) string {
+	if len(v) != 55 {
 		return ""
 	}
-	v := values[0]
 	for i := range len(v) {
 		c := v[i]
 		if i == 2 || i == 35 || i == 52 {

@@ -94,7 +94,8 @@ func (req *request) tokenInfo() *auth.TokenInfo {
 // sessionOwner is whom the SDK takes sessions to belong to. It is never empty: that would switch the
 // binding off.
 func (p *Principal) sessionOwner(perUser bool) string {
-	if perUser && p.hasSubject {
+	// An application that acts for itself may have been given the name of a user (RFC 9068, Section 5).
+	if perUser && p.hasSubject && !p.own.Application() {
 		return principalID(p.issuer, p.subject, "")
 	}
 	return p.id

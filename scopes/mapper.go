@@ -35,6 +35,11 @@ type Mapper struct {
 	// SelectedRoles read roles from one of several members of an object, which another claim selects. Nil reads none.
 	SelectedRoles []Selection
 
+	// RolePrefix is put before every role that a claim of this issuer holds, so that a rule can tell the administrators of one
+	// issuer, or tenant, from those of another: "acme/" makes Role("acme/admin") of an "admin". RoleImplies and RoleScopes name
+	// roles with it. Empty: the roles of all issuers are one set of names, so every issuer decides who is an "admin".
+	RolePrefix string
+
 	// Overage names, for one of the RoleClaims, a claim that stands in for it where there were too many roles: Entra ID leaves
 	// "/groups" out where "/hasgroups" is true. The role claim is then unknown: see [Grant.Unknown]. Any value but false counts.
 	// The general form, a member of "_claim_names" (OpenID Connect Core 1.0, Section 5.6.2), needs no entry.
@@ -81,6 +86,7 @@ type Mapping struct {
 	defaultScopes                         []string
 	scopeImplies, roleImplies, roleScopes map[string][]string
 	tokenPrefix, challengePrefix          string
+	rolePrefix                            string
 }
 
 var defaultScopeClaims = []string{"/scope", "/scp"}
@@ -103,6 +109,12 @@ func (m Mapper) Compile() (*Mapping, error) {
 		roleScopes:      c.table("RoleScopes", m.RoleScopes, checkRole, checkScope),
 		tokenPrefix:     c.prefix("TokenPrefix", m.TokenPrefix),
 		challengePrefix: c.prefix("ChallengePrefix", m.ChallengePrefix),
+		rolePrefix:      m.RolePrefix,
+	}
+	if m.RolePrefix != "" {
+		if err := checkRole(m.RolePrefix); err != nil {
+			c.fail("RolePrefix: %w", err)
+		}
 	}
 	c.overage(mapping.roleClaims, m.Overage)
 	c.apart("RoleClaims", mapping.roleClaims, mapping.scopeClaims)

@@ -435,3 +435,22 @@ func TestAUTHZ05_ClosureIsTheFixedPoint(t *testing.T) {
 		require.ElementsMatch(t, slices.Collect(maps.Keys(want)), g.Roles())
 	}
 }
+
+// The administrators of one issuer are not those of another.
+func TestRolePrefix(t *testing.T) {
+	m, err := scopes.Mapper{
+		RoleClaims: []string{"/roles"}, RoleKeys: []string{"/keys"}, RolePrefix: "acme/",
+		SelectedRoles: []scopes.Selection{{Claim: "/tenants", By: "/tenant", Path: "/roles"}},
+		RoleImplies:   map[string][]string{"acme/admin": {"editor"}},
+	}.Compile()
+	require.NoError(t, err)
+	g := m.Grant(map[string]any{
+		"roles": []any{"admin", ""}, "keys": map[string]any{"owner": true}, "tenant": "t",
+		"tenants": map[string]any{"t": map[string]any{"roles": []any{"guest"}}},
+	})
+	require.Equal(t, []string{"acme/admin", "acme/owner", "acme/guest", "editor"}, g.Roles())
+	require.False(t, g.HasRole("admin"))
+	require.Equal(t, []string{"acme/x"}, m.Grant(map[string]any{"roles": "x"}).Roles())
+	_, err = scopes.Mapper{RolePrefix: "a\n"}.Compile()
+	require.ErrorContains(t, err, "RolePrefix")
+}

@@ -22,17 +22,17 @@ func (m *Mapping) Grant(claims map[string]any) Grant {
 	}
 	for _, claim := range m.roleClaims {
 		if value, ok := absent.read(g, claim, claims); ok {
-			readRoles(g, value)
+			m.readRoles(g, value)
 		}
 	}
 	for _, claim := range m.roleKeys {
 		if value, ok := absent.read(g, claim, claims); ok {
-			readKeys(g, value)
+			m.readKeys(g, value)
 		}
 	}
 	for _, s := range m.selections {
 		if value, ok := absent.read(g, s.object, claims); ok {
-			readRoles(g, s.choose(value, claims))
+			m.readRoles(g, s.choose(value, claims))
 		}
 	}
 	lacksScopes := m.lacksScopes(claims)
@@ -102,28 +102,35 @@ func (m *Mapping) readScope(g *grant, token string) {
 	}
 }
 
-func readRoles(g *grant, value any) {
+func (m *Mapping) readRoles(g *grant, value any) {
 	if role, ok := value.(string); ok {
-		g.hold(role)
+		m.hold(g, role)
 		return
 	}
 	for _, element := range allStrings(value) {
-		g.hold(element.(string))
+		m.hold(g, element.(string))
+	}
+}
+
+// hold adds a role under the name that rules know. A role without a name is none, whatever stands before it.
+func (m *Mapping) hold(g *grant, role string) {
+	if role != "" {
+		g.hold(m.rolePrefix + role)
 	}
 }
 
 // readKeys takes the member names of an object for roles. A value that denies (false, null) or holds nothing makes its name none.
-func readKeys(g *grant, value any) {
+func (m *Mapping) readKeys(g *grant, value any) {
 	object, _ := value.(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(object)) { // the same roles each time, though some may be too many
 		switch v := object[name].(type) {
 		case bool:
 			if v {
-				g.hold(name)
+				m.hold(g, name)
 			}
 		case map[string]any:
 			if len(v) > 0 {
-				g.hold(name)
+				m.hold(g, name)
 			}
 		}
 	}

@@ -62,6 +62,7 @@ type Operation struct {
 	ID              json.RawMessage // a string or a number with an integral value; nil for a Notification
 	Arguments       json.RawMessage // of tools/call and prompts/get, as sent; nil if absent
 	ProtocolVersion string          // _meta["io.modelcontextprotocol/protocolVersion"], or empty
+	Traceparent     string          // _meta["traceparent"] (W3C Trace Context), unchecked, or empty
 }
 
 // An Envelope is what a body asks for, in order.
@@ -135,7 +136,7 @@ func (e *Envelope) read(s *strictjson.Scanner, index int, lim strictjson.Limits)
 		if op.ID == nil {
 			op.Kind = Notification
 		}
-		op.Arguments, op.ProtocolVersion = m.params.arguments, m.params.version
+		op.Arguments, op.ProtocolVersion, op.Traceparent = m.params.arguments, m.params.version, m.params.trace
 		return e.targets(op, &m.params)
 	case m.method == "" && m.result != m.failure && op.ID != nil && !m.params.seen && m.late == nil:
 		op.Kind = Response

@@ -271,12 +271,12 @@ func TestRead(t *testing.T) {
 }
 
 func TestAUTHZ11_ReadReportsWhatPoliciesNeed(t *testing.T) {
-	env, err := envelope.Read([]byte(`[`+call(`{"_meta":{"progressToken":1,"io.modelcontextprotocol/protocolVersion":"2026-07-28"},"name":"a","arguments": {"x":[1, 2]} }`)+`,`+
+	env, err := envelope.Read([]byte(`[`+call(`{"_meta":{"progressToken":1,"traceparent":"00-a","Traceparent":2,"io.modelcontextprotocol/protocolVersion":"2026-07-28"},"name":"a","arguments": {"x":[1, 2]} }`)+`,`+
 		with("prompts/get", `{"name":"p"}`)+`,`+with("resources/read", `{"uri":"u","arguments":{}}`)+`]`), envelope.Options{AllowBatch: true})
 	require.NoError(t, err)
 	require.True(t, env.Batch)
 	require.Equal(t, []envelope.Operation{
-		{Kind: envelope.Request, Target: envelope.Tool, Method: "tools/call", Name: "a", ID: json.RawMessage("1"), Arguments: json.RawMessage(`{"x":[1, 2]}`), ProtocolVersion: "2026-07-28"},
+		{Kind: envelope.Request, Target: envelope.Tool, Method: "tools/call", Name: "a", ID: json.RawMessage("1"), Arguments: json.RawMessage(`{"x":[1, 2]}`), ProtocolVersion: "2026-07-28", Traceparent: "00-a"},
 		{Kind: envelope.Request, Target: envelope.Prompt, Message: 1, Method: "prompts/get", Name: "p", ID: json.RawMessage("1")},
 		{Kind: envelope.Request, Target: envelope.Resource, Message: 2, Method: "resources/read", Name: "u", ID: json.RawMessage("1")},
 	}, env.Operations)

@@ -9,6 +9,9 @@ import (
 // metaVersion is the member of _meta that carries the revision from 2026-07-28 on.
 const metaVersion = "io.modelcontextprotocol/protocolVersion"
 
+// metaTrace is the member of _meta that carries the trace of the caller, whatever the transport.
+const metaTrace = "traceparent"
+
 // A shape tells where the params of a method hold what authorization needs.
 type shape struct {
 	target Target
@@ -56,6 +59,7 @@ type params struct {
 	uris      []string
 	arguments json.RawMessage
 	version   string
+	trace     string
 }
 
 // read reads the params of method from s, whose next value is an object.
@@ -93,7 +97,7 @@ func (p *params) read(s *strictjson.Scanner, method string) error {
 	})
 }
 
-// meta reads the revision of the protocol. A server ignores one that is no string, and so does this.
+// meta reads the revision of the protocol, and the trace. A server ignores one that is no string, and so does this.
 func (p *params) meta(s *strictjson.Scanner) error {
 	switch s.Kind() {
 	case strictjson.NullKind:
@@ -103,15 +107,20 @@ func (p *params) meta(s *strictjson.Scanner) error {
 		return otherKind(s, ErrType)
 	}
 	return s.Object(func(name []byte) error {
-		if string(name) == metaVersion {
-			if s.Kind() != strictjson.StringKind {
-				return nil
-			}
-			var err error
-			p.version, err = s.String()
-			return err
+		into := &p.version
+		switch string(name) {
+		case metaVersion:
+		case metaTrace: // says nothing of what is asked for, so its other spellings do no harm
+			into = &p.trace
+		default:
+			return foreign(name, metaMembers)
 		}
-		return foreign(name, metaMembers)
+		if s.Kind() != strictjson.StringKind {
+			return nil
+		}
+		var err error
+		*into, err = s.String()
+		return err
 	})
 }
 

@@ -193,6 +193,7 @@ type Middleware struct {
 	replay     ReplayStore   // nil: proofsSeen
 	proofsSeen *replay.Store
 	mutualTLS  MutualTLS
+	limits     *limiter // nil: none
 	cache      *tokencache.Cache[*accessToken] // nil: nothing is remembered
 
 	authenticators  []*authentication
@@ -304,6 +305,7 @@ func New(cfg Config) (*Middleware, error) {
 		m.withoutIssuers(cfg, &errs)
 	}
 	m.checkClients(cfg.Clients, &errs)
+	m.addLimits(cfg.Limits, &errs)
 	m.rules.clients = maps.Clone(cfg.Clients)
 	m.rules.rights = newRights(nil, cfg.Clients)
 	headers := m.addAuthenticators(cfg, &errs)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -25,8 +26,9 @@ type refusal struct {
 
 // identify finds out who is calling, from one credential: the token itself first, then the proof that
 // the caller is the one to whom it was issued, and last what the outside world has to say. Without a
-// Principal, there is a refusal. out is the header of the answer, which may get a nonce.
-func (m *Middleware) identify(out http.Header, r *http.Request) (*Principal, *refusal) {
+// Principal, there is a refusal. out is the header of the answer, which may get a nonce. Where too much that was
+// bad has come from this address, only tokens that are remembered as good count for wait.
+func (m *Middleware) identify(out http.Header, r *http.Request, wait time.Duration) (*Principal, *refusal) {
 	creds, err := authheader.Parse(r.Header)
 	used := schemeOf(creds)
 	inQuery := r.URL.RawQuery != "" && authheader.QueryToken(r.URL.RawQuery)
@@ -35,7 +37,10 @@ func (m *Middleware) identify(out http.Header, r *http.Request) (*Principal, *re
 			return nil, &refusal{m.invalidRequest("The request holds more than one credential"), explanation{reason: ReasonMultipleCredentials,
 				expected: "one credential, in " + strings.Join(m.countable, " or "), got: "several"}}
 		}
-		if err == nil || err == authheader.ErrNone {
+		if wait > 0 && slices.ContainsFunc(m.authenticators, func(a *authentication) bool { return a.holds(r) && (err != nil || a.headers[0] != headerAuthorization) }) {
+			return nil, tooManyFailures(m.limits, wait)
+		}
+		if wait == 0 && (err == nil || err == authheader.ErrNone) {
 			if p, refused := m.askAuthenticators(r, used, inQuery); p != nil || refused != nil {
 				return p, refused
 			}
@@ -62,7 +67,16 @@ func (m *Middleware) identify(out http.Header, r *http.Request) (*Principal, *re
 			reason: ReasonDPoPRequired, expected: "the scheme DPoP, since Config.DPoP.Mode is DPoPRequired", got: "Bearer",
 			cure: "use a client that does DPoP, or accept plain bearer tokens as well with DPoPOptional"}}
 	}
+	if wait > 0 && !m.remembers(creds.Token) {
+		return nil, tooManyFailures(m.limits, wait)
+	}
 	return m.identifyToken(out, r, used, creds.Token)
+}
+
+// remembers reports whether a token is known to be good, so that accepting it costs no more than refusing it.
+func (m *Middleware) remembers(token string) bool {
+	t, ok := m.cache.Get(hashOf(token))
+	return ok && t.current(m.now())
 }
 
 // An accessToken is what one good token says, as the cache remembers it. What can change while it lives,

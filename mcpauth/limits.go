@@ -2,8 +2,19 @@ package mcpauth
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
+
+	"github.com/go-mcpauth/sdk/internal/clientaddr"
+	"github.com/go-mcpauth/sdk/internal/ratelimit"
 )
 
 // Limits bound how often something may be asked, so that one caller cannot use up what is there for all. What
@@ -22,12 +33,13 @@ type Limits struct {
 
 	// Failures limits requests with bad credentials from one address, or one IPv6 network of 64 bits. Whoever
 	// has used them up is answered 429 without a look at new credentials until there is room again; tokens that
-	// this process remembers as good still work. It is counted by each process for itself.
+	// this process remembers as good still work. It is counted by each process for itself. Tokens that expired
+	// count as well, so leave room for clients that share an address. (SEC-06)
 	Failures Rate
 
-	// TrustedProxies are the addresses of proxies in front whose X-Forwarded-For is believed, for Failures. A
-	// wrong entry lets anyone pass for another; behind a proxy that is not named all share its address.
-	TrustedProxies []netip.Prefix
+	// Proxies are those in front whose word about a client's address is taken, for Failures. Behind a proxy that is
+	// not named, all clients share its address.
+	Proxies Proxies
 
 	// Store keeps the counts where all replicas share them. Nil: the memory of this process, for MaxBuckets.
 	Store LimitStore
@@ -36,9 +48,21 @@ type Limits struct {
 	// answered 503.
 	Open bool
 
-	// MaxBuckets bounds the memory, at about 40 bytes each: a caller's count needs one until its rate has
-	// filled up again. Zero: 1,048,576.
+	// MaxBuckets bounds the memory, at about 30 bytes each: a caller's count needs one until its rate has
+	// filled up again. It goes with a nil Store, and bounds Failures as well. Zero: 1,048,576.
 	MaxBuckets int
+}
+
+// Proxies are the reverse proxies whose word about a client's address is taken. The zero value takes nobody's: the
+// client is the peer of the connection.
+type Proxies struct {
+	// Trusted are the addresses of the proxies, such as 10.0.0.5/32. Whoever can connect from one of them
+	// can claim any address, so name the proxies and not the network that they share with clients.
+	Trusted []netip.Prefix
+
+	// Field is what the proxies add to: "X-Forwarded-For" or "Forwarded" (RFC 7239). Zero: "X-Forwarded-For". It
+	// is read from the right, and the client is the first address that belongs to no trusted proxy.
+	Field string
 }
 
 // A Rate is how often something may happen: Events in each Per on average, and Burst at once. The zero Rate is
@@ -62,4 +86,308 @@ type LimitStore interface {
 	// is not known is full. A store that cannot tell must return an error: see [Limits].Open. ctx ends
 	// after 2 s.
 	Take(ctx context.Context, group [32]byte, buckets []LimitBucket) (wait time.Duration, err error)
+}
+
+const (
+	limitTimeout   = 2 * time.Second
+	openReportedAt = 10 * time.Second // the least time between two reports that nobody counts
+	maxBuckets     = 1 << 22
+)
+
+// A limiter counts.
+type limiter struct {
+	caller, client Rate
+	operations     limitRules
+	failures       Rate
+	proxies        clientaddr.Proxies
+	store          LimitStore // nil: memory
+	memory         *ratelimit.Store
+	failed         *ratelimit.Store
+	open           bool
+	reported       atomic.Int64 // when it was last said that nobody counts, in Unix nanoseconds
+}
+
+// limitRules are Limits.Operations.
+type limitRules struct {
+	exact, prefixes map[string]Rate
+	lengths         []int // of the prefixes, the longest first
+}
+
+// addLimits reads Config.Limits.
+func (m *Middleware) addLimits(in Limits, errs *mistakes) {
+	rates := map[string]Rate{"Caller": in.Caller, "Client": in.Client, "Failures": in.Failures}
+	for key, rate := range in.Operations {
+		name := fmt.Sprintf("Operations[%q]", key)
+		rates[name] = rate
+		if rate == (Rate{}) {
+			errs.add("Limits."+name, "the Rate is zero; leave the entry out where there is no limit")
+		}
+		if err := checkLimitKey(key); err != nil {
+			errs.add("Limits."+name, "%w", err)
+		}
+	}
+	limited := false
+	for _, name := range slices.Sorted(maps.Keys(rates)) {
+		rate := rates[name]
+		if rate == (Rate{}) {
+			continue
+		}
+		limited = true
+		if err := rate.in().Valid(); err != nil {
+			errs.add("Limits."+name, "%w", err)
+		}
+	}
+	proxies := clientaddr.Proxies(in.Proxies)
+	if err := proxies.Check(); err != nil {
+		errs.add("Limits.Proxies", "%w", err)
+	}
+	switch {
+	case in.MaxBuckets < 0 || in.MaxBuckets > maxBuckets:
+		errs.add("Limits.MaxBuckets", "%d is not between 1 and %d; leave it 0 for 1,048,576", in.MaxBuckets, maxBuckets)
+	case in.MaxBuckets > 0 && in.Store != nil && in.Failures == (Rate{}):
+		errs.add("Limits.MaxBuckets", "is for a nil Store and for Failures; leave it out")
+	}
+	if !limited {
+		if in.Store != nil || in.Open || in.MaxBuckets != 0 || len(in.Proxies.Trusted) > 0 {
+			errs.add("Limits", "has no Rate, so leave the other members out")
+		}
+		return
+	}
+	l := &limiter{
+		caller: in.Caller, client: in.Client, failures: in.Failures, proxies: proxies.Clone(), store: in.Store, open: in.Open,
+		operations: limitRules{exact: make(map[string]Rate), prefixes: make(map[string]Rate)},
+	}
+	for key, rate := range in.Operations {
+		if prefix, ok := strings.CutSuffix(key, "*"); ok {
+			l.operations.prefixes[prefix] = rate
+			l.operations.lengths = append(l.operations.lengths, len(prefix))
+		} else {
+			l.operations.exact[key] = rate
+		}
+	}
+	slices.Sort(l.operations.lengths)
+	l.operations.lengths = slices.Compact(l.operations.lengths)
+	slices.Reverse(l.operations.lengths)
+	if l.store == nil {
+		l.memory = ratelimit.New(ratelimit.Config{Capacity: in.MaxBuckets, Now: m.now})
+	}
+	if l.failures != (Rate{}) {
+		l.failed = ratelimit.New(ratelimit.Config{Capacity: in.MaxBuckets, Now: m.now})
+	}
+	m.limits = l
+}
+
+// checkLimitKey finds keys that no operation has.
+func checkLimitKey(key string) error {
+	method, name, _ := strings.Cut(key, " ")
+	switch {
+	case key == "":
+		return errors.New("the key is empty; write a method, or a method and a name")
+	case strings.Contains(strings.TrimSuffix(key, "*"), "*"):
+		return errors.New("an asterisk may only stand at the end")
+	case name == "" && strings.HasSuffix(method, "*"), name != "":
+		return nil
+	case targetOf(Operation{Method: method}) != methodTarget:
+		return fmt.Errorf("write %q: operations of this method have names", method+" *")
+	}
+	return nil
+}
+
+func (r Rate) in() ratelimit.Rate { return ratelimit.Rate(r) }
+
+// String says for a log how often that is.
+func (r Rate) String() string {
+	s := fmt.Sprintf("%d in %v", r.Events, r.Per)
+	if r.Burst != 0 && r.Burst != r.Events {
+		s += fmt.Sprintf(", %d at once", r.Burst)
+	}
+	return s
+}
+
+// find returns the rate for an operation, and the key that it stands under.
+func (l *limitRules) find(op Operation) (key string, rate Rate) {
+	name := op.String()
+	if rate, ok := l.exact[name]; ok {
+		return name, rate
+	}
+	for _, n := range l.lengths {
+		if n <= len(name) {
+			if rate, ok := l.prefixes[name[:n]]; ok {
+				return name[:n] + "*", rate
+			}
+		}
+	}
+	return "", Rate{}
+}
+
+// A count is a bucket with the words for it.
+type count struct {
+	bucket LimitBucket
+	of     string
+}
+
+func countOfEvents(kind, of string, rate Rate, whose ...string) count {
+	h := sha256.New()
+	for _, part := range append([]string{kind}, whose...) {
+		fmt.Fprintf(h, "%d:", len(part))
+		h.Write([]byte(part))
+	}
+	c := count{of: of}
+	h.Sum(c.bucket.Key[:0])
+	c.bucket.Rate = rate
+	return c
+}
+
+// requestCounts are what one request of a caller counts for. A guest is known by the address alone.
+func (l *limiter) requestCounts(p *Principal, source string) (out []count) {
+	if l.caller != (Rate{}) {
+		whose := p.ID()
+		if p == guest {
+			whose = "guest " + source
+		}
+		out = append(out, countOfEvents("caller", "the caller", l.caller, whose))
+	}
+	if l.client != (Rate{}) && p.ClientID() != "" {
+		out = append(out, countOfEvents("client", "the application", l.client, p.Issuer(), p.ClientID()))
+	}
+	return out
+}
+
+// operationCounts are what one operation counts for.
+func (l *limiter) operationCounts(p *Principal, op Operation) []count {
+	key, rate := l.operations.find(op)
+	if key == "" {
+		return nil
+	}
+	return []count{countOfEvents("operation", "the caller, of "+key, rate, p.ID(), key)}
+}
+
+// take takes from all counts or from none. It is nil where the caller may go on.
+func (m *Middleware) take(ctx context.Context, p *Principal, counts []count) *Error {
+	l := m.limits
+	if len(counts) == 0 {
+		return nil
+	}
+	// Buckets of one application's callers meet in the one of the application, so it is what groups them.
+	group := countOfEvents("group", "", Rate{}, p.Issuer(), p.ClientID()).bucket.Key
+	wait, err := l.ask(ctx, p, group, counts)
+	switch {
+	case err != nil && l.open:
+		now := m.now().UnixNano()
+		if last := l.reported.Load(); now-last > int64(openReportedAt) && l.reported.CompareAndSwap(last, now) {
+			m.log.ErrorContext(ctx, "mcpauth: nobody counts, and Limits.Open lets requests pass", "error", loggable(err.Error()))
+		}
+		return nil
+	case err != nil:
+		return &Error{Status: http.StatusServiceUnavailable, Reason: ReasonLimitStore, Err: err, expected: "an answer from the store of limits", got: "an error"}
+	case wait > 0:
+		var most []string
+		for _, c := range counts {
+			most = append(most, c.bucket.Rate.String()+" for "+c.of)
+		}
+		return &Error{Status: http.StatusTooManyRequests, Reason: ReasonRateLimit, RetryAfter: wait,
+			expected: "at most " + strings.Join(most, ", and "), got: "more; there is room again in " + wait.Round(time.Millisecond).String()}
+	}
+	return nil
+}
+
+func (l *limiter) ask(ctx context.Context, p *Principal, group [32]byte, counts []count) (time.Duration, error) {
+	if l.store != nil {
+		buckets := make([]LimitBucket, len(counts))
+		for i, c := range counts {
+			buckets[i] = c.bucket
+		}
+		ctx, cancel := context.WithTimeout(ctx, limitTimeout)
+		defer cancel()
+		return l.store.Take(ctx, group, buckets)
+	}
+	var room [4]ratelimit.Bucket
+	buckets := room[:0]
+	for _, c := range counts {
+		buckets = append(buckets, ratelimit.Bucket{Key: c.bucket.Key, Rate: c.bucket.Rate.in()})
+	}
+	// Who makes many callers up are the clients of one user, where clients register themselves.
+	return l.memory.Take(sha256.Sum256([]byte(p.sessionOwner(true))), buckets)
+}
+
+// limitRequest is nil where a request of this caller is not one too many.
+func (m *Middleware) limitRequest(r *http.Request, p *Principal) *refusal {
+	if m.limits == nil {
+		return nil
+	}
+	source := ""
+	if p == guest {
+		source = m.limits.source(r)
+	}
+	e := m.take(r.Context(), p, m.limits.requestCounts(p, source))
+	if e == nil {
+		return nil
+	}
+	return &refusal{answer{status: e.Status, retryAfter: max(e.RetryAfter, time.Second)},
+		explanation{reason: e.Reason, expected: e.expected, got: e.got, caller: p, err: e.Err}}
+}
+
+// limitOperation likewise for one operation; with whole, also for the request that it is, where there is no HTTP.
+func (m *Middleware) limitOperation(ctx context.Context, p *Principal, op Operation, whole bool) *Error {
+	if m.limits == nil {
+		return nil
+	}
+	counts := m.limits.operationCounts(p, op)
+	if whole {
+		counts = append(counts, m.limits.requestCounts(p, "")...)
+	}
+	return m.take(ctx, p, counts)
+}
+
+// source is where a request comes from: an address, or a network where one subscriber has all of it. What cannot be
+// told is one source.
+func (l *limiter) source(r *http.Request) string {
+	addr, err := l.proxies.Client(r.RemoteAddr, r.Header)
+	if err != nil {
+		return "unknown"
+	}
+	bits := addr.BitLen()
+	if addr.Is6() {
+		bits = 64
+	}
+	prefix, err := addr.Prefix(bits)
+	if err != nil {
+		return "unknown"
+	}
+	return prefix.String()
+}
+
+// failuresOf is the bucket of a source.
+func (l *limiter) failuresOf(source string) []ratelimit.Bucket {
+	c := countOfEvents("failures", "", l.failures, source)
+	return []ratelimit.Bucket{{Key: c.bucket.Key, Rate: l.failures.in()}}
+}
+
+// blocked is how long nothing new is believed from where a request comes; zero: not at all. A memory that is full
+// blocks nobody, or a flood from many addresses would shut out everyone.
+func (l *limiter) blocked(r *http.Request) time.Duration {
+	if l == nil || l.failed == nil {
+		return 0
+	}
+	wait, err := l.failed.Wait(l.failuresOf(l.source(r)))
+	if err != nil {
+		return 0
+	}
+	return wait
+}
+
+// failure counts a request with bad credentials.
+func (l *limiter) failure(r *http.Request) {
+	if l == nil || l.failed == nil {
+		return
+	}
+	source := l.source(r)
+	_, _ = l.failed.Take(sha256.Sum256([]byte(source)), l.failuresOf(source))
+}
+
+// tooManyFailures is the answer where new credentials are not looked at.
+func tooManyFailures(l *limiter, wait time.Duration) *refusal {
+	return &refusal{answer{status: http.StatusTooManyRequests, retryAfter: max(wait, time.Second)}, explanation{
+		reason: ReasonFailures, expected: "at most " + l.failures.String() + " requests with bad credentials from one address", got: "more",
+	}}
 }

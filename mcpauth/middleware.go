@@ -140,14 +140,21 @@ func (h *protected) admit(w http.ResponseWriter, r *http.Request) (inner *http.R
 		w.WriteHeader(http.StatusNoContent)
 		return nil, nil
 	}
-	p, refused := m.identify(w.Header(), r)
+	wait := m.limits.blocked(r)
+	p, refused := m.identify(w.Header(), r, wait)
+	if refused != nil && refused != m.anonymous && refused.answer.status == http.StatusUnauthorized && refused.answer.code != codeUseNonce {
+		m.limits.failure(r)
+	}
 	if refused != nil && refused == m.anonymous && len(m.guests) > 0 && m.credentialFields(r) == 0 {
 		var ok bool
 		if r, ok = m.admitGuest(w, r); ok {
 			p = guest
 		}
 	}
-	if p == nil {
+	if p != nil {
+		refused = m.limitRequest(r, p)
+	}
+	if refused != nil {
 		m.refuseRequest(r, nil, refused.answer.status, &refused.why)
 		refused.answer.write(w, r, peekRequestID(w, r))
 		return nil, nil
@@ -320,6 +327,14 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 		refusals = append(refusals, e)
 		if e != nil && (first < 0 || gravity(e) > gravity(refusals[first])) {
 			first = i
+		}
+	}
+	for i, o := range ops {
+		if first >= 0 {
+			break // nothing runs, so nothing counts
+		}
+		if e := m.limitOperation(r.Context(), req.principal, o.op, false); e != nil {
+			refusals[i], first = e, i
 		}
 	}
 	for i, o := range ops {

@@ -248,6 +248,9 @@ func (m *Middleware) guardRefuses(ctx context.Context, caller *known, o pending,
 // checkLocal does what Wrap does for HTTP, once per operation: the Policy and the report.
 func (m *Middleware) checkLocal(ctx context.Context, caller *known, o pending, v verdict) error {
 	e := m.askPolicy(ctx, &Call{Principal: caller.principal, Operation: o.op, Arguments: o.arguments, Time: m.now()})
+	if e == nil {
+		e = m.limitOperation(ctx, caller.principal, o.op, true)
+	}
 	m.reportOperation(ctx, summary{}, caller.principal, o, v, e, false)
 	if e != nil {
 		return forbidden

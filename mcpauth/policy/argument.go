@@ -98,7 +98,7 @@ func ArgumentIsClaim(argument, pointer string) Condition {
 		if refused != "" {
 			return doubts(refused)
 		}
-		return answerOf(slices.Contains(own, value), "they differ")
+		return answerOf(value != "" && slices.Contains(own, value), "they differ")
 	})
 }
 
@@ -219,8 +219,12 @@ func (p path) descend(s *strictjson.Scanner) (raw []byte, err error) {
 			return nil
 		})
 	case strictjson.ArrayKind:
+		wanted, canonical := strconv.Atoi(p[0])
+		if canonical != nil || strconv.Itoa(wanted) != p[0] {
+			return nil, s.Skip() // leading zeros and signs name nothing (RFC 6901, Section 4)
+		}
 		err = s.Array(func(i int) error {
-			if strconv.Itoa(i) == p[0] {
+			if i == wanted {
 				raw, err = p[1:].descend(s)
 				return err
 			}

@@ -66,7 +66,6 @@ func fails(got string) answer      { return answer{no, no, got} }
 func doubts(got string) answer     { return answer{doubt, doubt, got} }
 func failsWith(err error) answer   { return answer{unavailable, unavailable, err.Error()} }
 func dependsOnArguments() answer   { return answer{no, yes, "it depends on the arguments"} }
-func (a answer) decided() bool     { return a.least == a.most && (a.least == yes || a.least == no) }
 func (a answer) is(v verdict) bool { return a.least == v && a.most == v }
 
 // answerOf is the answer of a condition that is certain.

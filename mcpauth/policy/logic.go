@@ -41,15 +41,15 @@ func Or(conditions ...Condition) Condition {
 		panic("policy: Or: one of the conditions is a For, which lets all other operations pass; put the Or inside of the For")
 	}
 	return Condition{node: &node{text: join(parts, " or "), decide: func(q question) answer {
-		any := answer{least: no, most: no}
+		best := answer{least: no, most: no}
 		for _, part := range parts {
 			a := part.decide(q)
 			if a.is(yes) {
 				return a
 			}
-			any = any.or(a)
+			best = best.or(a)
 		}
-		return any
+		return best
 	}}}
 }
 

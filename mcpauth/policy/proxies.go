@@ -3,7 +3,6 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"net/netip"
 	"net/textproto"
 	"slices"
@@ -92,20 +91,20 @@ func (p Proxies) Client(call *mcpauth.Call) (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	hops, bare := fromRight(call.Header[field]), true
+	hops := hops{lines: call.Header[field]}
 	if field == forwarded {
 		nodes, err := forwardedNodes(call.Header[field])
 		if err != nil {
 			return netip.Addr{}, err
 		}
-		hops, bare = backward(nodes), false
+		hops.lines, hops.whole = nodes, true
 	}
 	n := 0
-	for hop := range hops {
+	for hop, ok := hops.next(); ok; hop, ok = hops.next() {
 		if n++; n > maxHops {
 			return netip.Addr{}, fmt.Errorf("%s names more than %d trusted proxies", field, maxHops)
 		}
-		addr, ok := parseHop(hop, bare)
+		addr, ok := parseHop(hop, !hops.whole)
 		if !ok {
 			return netip.Addr{}, fmt.Errorf("what a trusted proxy wrote into %s is not an address", field)
 		}
@@ -119,33 +118,32 @@ func (p Proxies) Client(call *mcpauth.Call) (netip.Addr, error) {
 	return netip.Addr{}, errors.New("all addresses in " + field + " are those of trusted proxies; Proxies.Trusted must name the proxies alone")
 }
 
-// fromRight yields the elements of a list, the last one first, without looking at the others. An empty
-// one is not passed over: somebody knew no address.
-func fromRight(values []string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for _, value := range slices.Backward(values) {
-			for {
-				comma := strings.LastIndexByte(value, ',')
-				if !yield(strings.Trim(value[comma+1:], " \t")) {
-					return
-				}
-				if comma < 0 {
-					break
-				}
-				value = value[:comma]
-			}
-		}
-	}
+// hops yields the elements of a list, the last one first, without looking at the others. An empty one is
+// not passed over: somebody knew no address.
+type hops struct {
+	lines  []string
+	whole  bool   // each line is one element
+	rest   string // of the line that is being read
+	within bool
 }
 
-func backward(nodes []string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for _, node := range slices.Backward(nodes) {
-			if !yield(node) {
-				return
-			}
+func (h *hops) next() (element string, ok bool) {
+	if !h.within {
+		last := len(h.lines) - 1
+		if last < 0 {
+			return "", false
+		}
+		h.rest, h.lines = h.lines[last], h.lines[:last]
+		if h.whole {
+			return h.rest, true
 		}
 	}
+	comma := strings.LastIndexByte(h.rest, ',')
+	element = strings.Trim(h.rest[comma+1:], " \t")
+	if h.within = comma >= 0; h.within {
+		h.rest = h.rest[:comma]
+	}
+	return element, true
 }
 
 // parseHop reads an address with or without a port. IPv6 with a port is in brackets, and without one it

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 
 	"github.com/go-mcpauth/sdk/mcpauth"
 )
@@ -97,14 +98,24 @@ func (c Condition) decide(q question) (a answer) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			a = doubts(c.node.text + ": it panicked: " + panicText(v))
+			a = doubts(label(c.node.text) + ": it panicked: " + panicText(v))
 		}
 	}()
 	a = c.node.decide(q)
 	if c.node.isLeaf && a.why != "" {
-		a.why = c.node.text + ": " + a.why
+		a.why = label(c.node.text) + ": " + a.why
 	}
 	return a
+}
+
+// label is the text of a condition in a reason: a log line is cut after 200 bytes, and what came stands
+// behind it.
+func label(text string) string {
+	const most = 100
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
 }
 
 // panicText leaves out what a function panicked with: it may be an argument. The texts of the runtime

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -174,6 +175,12 @@ func TestList_HidesWhatNoArgumentCanRescue(t *testing.T) {
 	} {
 		require.Equal(t, c.shown, c.c.List(t.Context(), call) == nil, c.name)
 	}
+	sees := policy.Func("sees no arguments", func(_ context.Context, c *mcpauth.Call) (bool, error) { return c.Arguments == nil, nil })
+	full := tool("pay", `{}`)
+	require.NoError(t, sees.List(t.Context(), full))
+	require.Error(t, sees.Check(t.Context(), full))
+	require.NotNil(t, full.Arguments, "the Call is not changed")
+
 	resource := &mcpauth.Call{Operation: mcpauth.Operation{Method: "resources/read", Name: "notes://mine"}}
 	require.Error(t, argument.List(t.Context(), resource), "a resource has no arguments, ever")
 	require.NoError(t, argument.List(t.Context(), &mcpauth.Call{Operation: mcpauth.Operation{Method: "prompts/get", Name: "p"}}))
@@ -223,38 +230,40 @@ func TestMistakesPanic(t *testing.T) {
 		return func() { h := whole; change(&h); policy.During(h) }
 	}
 	for want, f := range map[string]func(){
-		"put the Or inside":      func() { policy.Or(yes, policy.For("tools/call a", no)) },
-		"put the Not inside":     func() { policy.Not(policy.And(yes, policy.For("tools/call a", no))) },
-		`"tool/call" is no`:      func() { policy.For("tool/call a", yes) },
-		`"Tools/call" is no`:     func() { policy.For("Tools/call a", yes) },
-		`"" is no method`:        func() { policy.For("", yes) },
-		"the name is empty":      func() { policy.For("tools/call ", yes) },
-		"has a space at an end":  func() { policy.For("tools/call  a", yes) },
-		"only stand at the end":  func() { policy.For("tools/call *_a", yes) },
-		"write the method alone": func() { policy.For("resources/read notes://*", yes) },
-		"function is nil":        func() { policy.Func("x", nil) },
-		"must be one line":       func() { policy.Func("x\ny", func(context.Context, *mcpauth.Call) (bool, error) { return true, nil }) },
-		"Zone is nil":            hours(func(h *policy.Hours) { h.Zone = nil }),
-		"00:00 to 24:00":         hours(func(h *policy.Hours) { h.To = "00:00" }),
-		`From is "8:00"`:         hours(func(h *policy.Hours) { h.From = "8:00" }),
-		`To is "25:00"`:          hours(func(h *policy.Hours) { h.To = "25:00" }),
-		`To is ""`:               hours(func(h *policy.Hours) { h.To = "" }),
-		"From 24:00":             hours(func(h *policy.Hours) { h.From, h.To = "24:00", "08:00" }),
-		"9 is no weekday":        hours(func(h *policy.Hours) { h.Days = append(h.Days, 9) }),
-		"zero Prefix":            func() { policy.From(noPrefix) },
-		"10.1.2.3/8 has bits":    func() { policy.From(prefix("10.1.2.3/8")) },
-		"is IPv4; write it so":   func() { policy.From(prefix("::ffff:10.0.0.0/104")) },
-		"Proxies.Trusted":        func() { policy.Proxies{Trusted: prefixes("10.1.2.3/8")}.From(prefix("10.0.0.0/8")) },
-		`is "X-Real-Ip"`:         func() { policy.Proxies{Field: "X-Real-Ip"}.From(prefix("10.0.0.0/8")) },
-		"the lookup is nil":      func() { policy.Region(nil, "DE") },
-		"a region is empty":      func() { policy.Region(neverAsked, "DE", "") },
-		"Claim: \"tenant\" is":   func() { policy.Claim("tenant", "acme") },
-		"Claim: \"\" is":         func() { policy.Claim("", "acme") },
-		"Tenant: \"/a~2\" is":    func() { policy.Tenant("/a~2", "acme") },
-		"the argument is empty":  func() { policy.HasArgument("") },
-		"must be followed by":    func() { policy.HasArgument("/a~2") },
-		"a control character":    func() { policy.HasArgument("a\nb") },
-		"ok is nil":              func() { policy.Argument[string]("a", nil) },
+		"put the Or inside":              func() { policy.Or(yes, policy.For("tools/call a", no)) },
+		"put the Not inside":             func() { policy.Not(policy.And(yes, policy.For("tools/call a", no))) },
+		"one of the conditions is a For": func() { policy.Or(policy.And(policy.For("tools/call a", no), yes), yes) },
+		"the condition is a For":         func() { policy.Not(policy.And(policy.For("tools/call a", no), yes)) },
+		`"tool/call" is no`:              func() { policy.For("tool/call a", yes) },
+		`"Tools/call" is no`:             func() { policy.For("Tools/call a", yes) },
+		`"" is no method`:                func() { policy.For("", yes) },
+		"the name is empty":              func() { policy.For("tools/call ", yes) },
+		"has a space at an end":          func() { policy.For("tools/call  a", yes) },
+		"only stand at the end":          func() { policy.For("tools/call *_a", yes) },
+		"write the method alone":         func() { policy.For("resources/read notes://*", yes) },
+		"function is nil":                func() { policy.Func("x", nil) },
+		"must be one line":               func() { policy.Func("x\ny", func(context.Context, *mcpauth.Call) (bool, error) { return true, nil }) },
+		"Zone is nil":                    hours(func(h *policy.Hours) { h.Zone = nil }),
+		"00:00 to 24:00":                 hours(func(h *policy.Hours) { h.To = "00:00" }),
+		`From is "8:00"`:                 hours(func(h *policy.Hours) { h.From = "8:00" }),
+		`To is "25:00"`:                  hours(func(h *policy.Hours) { h.To = "25:00" }),
+		`To is ""`:                       hours(func(h *policy.Hours) { h.To = "" }),
+		"From 24:00":                     hours(func(h *policy.Hours) { h.From, h.To = "24:00", "08:00" }),
+		"9 is no weekday":                hours(func(h *policy.Hours) { h.Days = append(h.Days, 9) }),
+		"zero Prefix":                    func() { policy.From(noPrefix) },
+		"10.1.2.3/8 has bits":            func() { policy.From(prefix("10.1.2.3/8")) },
+		"is IPv4; write it so":           func() { policy.From(prefix("::ffff:10.0.0.0/104")) },
+		"Proxies.Trusted":                func() { policy.Proxies{Trusted: prefixes("10.1.2.3/8")}.From(prefix("10.0.0.0/8")) },
+		`is "X-Real-Ip"`:                 func() { policy.Proxies{Field: "X-Real-Ip"}.From(prefix("10.0.0.0/8")) },
+		"the lookup is nil":              func() { policy.Region(nil, "DE") },
+		"a region is empty":              func() { policy.Region(neverAsked, "DE", "") },
+		"Claim: \"tenant\" is":           func() { policy.Claim("tenant", "acme") },
+		"Claim: \"\" is":                 func() { policy.Claim("", "acme") },
+		"Tenant: \"/a~2\" is":            func() { policy.Tenant("/a~2", "acme") },
+		"the argument is empty":          func() { policy.HasArgument("") },
+		"must be followed by":            func() { policy.HasArgument("/a~2") },
+		"a control character":            func() { policy.HasArgument("a\nb") },
+		"ok is nil":                      func() { policy.Argument[string]("a", nil) },
 	} {
 		func() {
 			defer func() { require.Contains(t, fmt.Sprint(recover()), want) }()
@@ -288,6 +297,17 @@ func TestErrors_NameWhatDecided(t *testing.T) {
 		require.EqualError(t, tt.c.Check(t.Context(), call), tt.want)
 	}
 	require.NotContains(t, small.Check(t.Context(), call).Error(), "4711")
+
+	// mcpauth cuts what it logs after 200 bytes.
+	var many []netip.Prefix
+	for range 1000 {
+		many = append(many, prefix("2001:db8::/32"))
+	}
+	for _, c := range []policy.Condition{policy.From(many...), policy.And(yes, policy.From(many...))} {
+		require.Len(t, c.Check(t.Context(), call).Error(), len("policy: ")+100+len("...: the client is 192.0.2.7"))
+		require.Contains(t, c.Check(t.Context(), call).Error(), "...: the client is 192.0.2.7")
+	}
+	require.Less(t, len(policy.Not(policy.Or(policy.From(many...), yes)).Check(t.Context(), call).Error()), 200)
 }
 
 func TestString(t *testing.T) {

@@ -77,7 +77,7 @@ func Not(condition Condition) Condition {
 		first, second := a.least.not(), a.most.not()
 		out := answer{min(first, second), max(first, second), a.why}
 		if a.is(yes) {
-			out.why = text + ": it holds"
+			out.why = label(text) + ": it holds"
 		}
 		if a.is(no) {
 			out.why = ""

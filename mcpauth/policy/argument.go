@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -183,8 +182,7 @@ var (
 // find returns the text of the argument, nil if there is none, or an error if two readers could see
 // different ones. All of the arguments are validated, whatever the path.
 func (p path) find(arguments json.RawMessage) (json.RawMessage, error) {
-	// What has no arguments has none. The Go SDK writes null for a prompt without any.
-	if text := bytes.Trim(arguments, " \t\r\n"); len(text) == 0 || string(text) == "null" {
+	if noArguments(arguments) {
 		return nil, nil
 	}
 	s := strictjson.NewScanner(arguments, strictjson.Limits{})

@@ -96,6 +96,25 @@ func TestArgument(t *testing.T) {
 	}
 }
 
+func TestArguments(t *testing.T) {
+	for _, none := range []string{``, `null`, ` null `, `{}`} {
+		got, err := policy.Arguments(tool("t", none))
+		require.NoError(t, err)
+		require.NotNil(t, got)
+		require.Empty(t, got)
+	}
+	got, err := policy.Arguments(tool("t", `{"to":"ada","n":9007199254740993,"list":[{"to":1},{"To":2}]}`))
+	require.NoError(t, err)
+	require.Equal(t, "ada", got["to"])
+	require.Equal(t, json.Number("9007199254740993"), got["n"])
+	for _, bad := range []string{`[]`, `{"secret":1`, `{"a":1,"a":2}`, `{"a":1}x`, `{"to":1,"To":2}`, `{"x":[{"ask":1,"asK":2}]}`, "{\"s\":1,\"\u017f\":2}", "{\"x\":{\"k\":1,\"\u212a\":2}}"} {
+		got, err := policy.Arguments(tool("t", bad))
+		require.Error(t, err, bad)
+		require.Nil(t, got)
+		require.NotContains(t, err.Error(), "secret")
+	}
+}
+
 // What a condition takes an argument for is what encoding/json, which is lenient, takes it for: two
 // readers never see two values.
 func FuzzArgument(f *testing.F) {
@@ -111,8 +130,12 @@ func FuzzArgument(f *testing.F) {
 		held := c.Check(t.Context(), call) == nil
 		require.Equal(t, before, raw)
 		require.Equal(t, held, len(got) == 1)
+		arguments, err := policy.Arguments(call)
 		if !held {
 			return
+		}
+		if err == nil {
+			require.Equal(t, arguments["to"], got[0])
 		}
 		var lenient struct{ To *string }
 		var exact map[string]any

@@ -212,6 +212,7 @@ func TestFor(t *testing.T) {
 		{"prompts/get", "deploy", false},
 		{"prompts/get", "deploy_later", true},
 		{"prompts/get", "send_mail", true},
+		{"prompts/get", "pay", true}, // another thing with the name of a tool
 		{"resources/read", "notes://mine", false},
 		{"tools/list", "", true},
 		{"initialize", "", true},
@@ -289,6 +290,7 @@ func TestErrors_NameWhatDecided(t *testing.T) {
 		{policy.Or(no, inside), "policy: no: it does not hold; from(10.0.0.0/8): the client is 192.0.2.7"},
 		{policy.Not(policy.Or(no, yes)), "policy: not (no or yes): it holds"},
 		{policy.Not(doubt), "policy: doubt: db says maybe"},
+		{policy.Func("lazy", func(context.Context, *mcpauth.Call) (bool, error) { return true, policy.ErrNeedsArguments }), "policy: lazy: " + policy.ErrNeedsArguments.Error()},
 		{outage, "policy: outage: db: " + mcpauth.ErrUnavailable.Error() + ": " + mcpauth.ErrUnavailable.Error()},
 		{policy.For("tools/call t", small), "policy: argument(amount int64): its value is not allowed"},
 		{panicky, "policy: panicky: it panicked: with a string"},

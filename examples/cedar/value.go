@@ -37,7 +37,7 @@ func value(v any) (engine.Value, error) {
 	case json.Number:
 		n, err := v.Int64()
 		if err != nil {
-			return nil, errors.New("Cedar has 64-bit integers and no other numbers")
+			return nil, errors.New("there are no numbers in Cedar but 64-bit integers")
 		}
 		return engine.Long(n), nil
 	case []any:
@@ -48,7 +48,7 @@ func value(v any) (engine.Value, error) {
 				return nil, err
 			}
 			if e == nil {
-				return nil, errors.New("Cedar has no null")
+				return nil, errors.New("there is no null in a set of Cedar")
 			}
 			elements = append(elements, e)
 		}

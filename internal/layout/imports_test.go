@@ -38,6 +38,7 @@ var allowed = []struct {
 	{"internal/replay", nil},
 	{"internal/tokencache", nil},
 	{"mcpauth/mcpauthtest", nil},
+	{"mcpauth/policy", []string{module + "mcpauth", module + "internal/jsonpointer", module + "internal/strictjson"}},
 	{"mcpauth/idp", []string{module + "mcpauth", module + "scopes", module + "internal/fetch"}},
 	{"internal/jwks", []string{module + "internal/strictjson", module + "internal/fetch", "github.com/MicahParks/jwkset"}},
 	{"internal/", []string{module + "internal/", module + "scopes", module + "prm"}},

@@ -128,6 +128,9 @@ func TestProxies_Client(t *testing.T) {
 		{"Forwarded, an empty line", "", "Forwarded", []string{""}, ""},
 		{"Forwarded, no equals sign", "", "Forwarded", []string{"for"}, ""},
 		{"Forwarded, a space before the equals sign", "", "Forwarded", []string{"for =192.0.2.7"}, ""},
+		{"Forwarded, another separator", "", "Forwarded", []string{`for=192.0.2.7/x=y`}, ""},
+		{"Forwarded, no separator", "", "Forwarded", []string{`for="192.0.2.7"xby=_p`}, ""},
+		{"Forwarded, nothing after the separator", "", "Forwarded", []string{`for=192.0.2.7;`}, ""},
 		{"Forwarded, too long", "", "Forwarded", []string{strings.Repeat("for=6.6.6.6, ", 1000) + "for=192.0.2.7"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

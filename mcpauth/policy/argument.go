@@ -129,15 +129,9 @@ func decode(raw []byte, into any) (err error) {
 			return errType
 		}
 		*v = string(raw) == "true"
-	case *int64:
-		if s.Kind() != strictjson.NumberKind {
-			return errType
-		}
+	case *int64: // a string stands in quotes and is no number to strconv
 		*v, err = strconv.ParseInt(string(raw), 10, 64)
 	case *float64:
-		if s.Kind() != strictjson.NumberKind {
-			return errType
-		}
 		*v, err = strconv.ParseFloat(string(raw), 64)
 	case *[]string:
 		list := []string{}

@@ -92,6 +92,20 @@ func TestTruthTables(t *testing.T) {
 	}
 }
 
+// Expensive parts are put last, so they must not be asked once the others have decided.
+func TestPartsAreAskedUpToTheOneThatDecides(t *testing.T) {
+	asked := 0
+	expensive := policy.Func("expensive", func(context.Context, *mcpauth.Call) (bool, error) { asked++; return true, nil })
+	call := tool("t", "")
+	require.Error(t, policy.And(doubt, no, expensive).Check(t.Context(), call))
+	require.NoError(t, policy.Or(doubt, yes, expensive).Check(t.Context(), call))
+	require.NoError(t, policy.For("tools/call other", expensive).Check(t.Context(), call))
+	require.Zero(t, asked)
+	require.Error(t, policy.And(doubt, expensive).Check(t.Context(), call), "which could still be no")
+	require.NoError(t, policy.Or(outage, expensive).Check(t.Context(), call))
+	require.Equal(t, 2, asked)
+}
+
 // SEC-05: what nobody thought of refuses, and so does its opposite.
 func TestSEC05_DoubtRefusesAndSoDoesItsOpposite(t *testing.T) {
 	for name, c := range map[string]policy.Condition{
@@ -103,6 +117,10 @@ func TestSEC05_DoubtRefusesAndSoDoesItsOpposite(t *testing.T) {
 		"no claim": policy.Claim("/tenant", "acme"), "nobody": policy.Delegated(),
 	} {
 		call := tool("t", `{}`)
+		switch name {
+		case "no days", "no prefixes", "no values", "no tenants", "no regions": // whatever comes
+			call.Time, call.RemoteAddr, call.Principal = at(t, "2026-06-01T12:00:00Z"), "192.0.2.7:1", caller(t, `{"tenant":"acme"}`)
+		}
 		require.Equal(t, "doubt", verdict(t, c, call), name)
 		require.Error(t, c.List(t.Context(), call), name)
 		require.Error(t, policy.Not(c).List(t.Context(), call), name)

@@ -15,7 +15,7 @@ import (
 //
 // A claim that is missing or of another type, such as an array that holds anything but strings, gives
 // nothing: it cannot be told. The same value from two issuers may mean two things; where several are
-// configured, stand Claim("/iss", ...) beside it. It panics if the pointer is none or names the whole token.
+// configured, put Claim("/iss", ...) beside it. It panics if the pointer is none or names the whole token.
 //
 // Scopes and roles belong into the rule of a tool, since clients can then be told what they lack.
 func Claim[T string | bool | int | int64](pointer string, values ...T) Condition {

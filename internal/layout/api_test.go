@@ -21,7 +21,9 @@ var update = flag.Bool("update", false, "rewrite the files that hold the exporte
 // TestAPI compares the exported API with testdata, so that a change to it is seen in review, and
 // demands a comment for every exported symbol.
 func TestAPI(t *testing.T) {
-	for _, pkg := range []string{"mcpauth", "mcpauth/audit", "mcpauth/idp", "mcpauth/mcpauthtest", "prm", "scopes"} {
+	for _, pkg := range []string{
+		"mcpauth", "mcpauth/audit", "mcpauth/idp", "mcpauth/mcpauthtest", "mcpauth/policy", "mcpauth/redisstore", "prm", "scopes",
+	} {
 		t.Run(pkg, func(t *testing.T) {
 			got := exported(t, pkg)
 			golden := filepath.Join("testdata", filepath.Base(pkg)+".txt")

@@ -39,6 +39,7 @@ var allowed = []struct {
 	{"internal/tokencache", nil},
 	{"mcpauth/mcpauthtest", nil},
 	{"mcpauth/audit", []string{module + "mcpauth"}},
+	{"mcpauth/policy", []string{module + "mcpauth", module + "internal/clientaddr", module + "internal/jsonpointer", module + "internal/strictjson"}},
 	{"mcpauth/idp", []string{module + "mcpauth", module + "scopes", module + "internal/fetch"}},
 	{"internal/jwks", []string{module + "internal/strictjson", module + "internal/fetch", "github.com/MicahParks/jwkset"}},
 	{"internal/", []string{module + "internal/", module + "scopes", module + "prm"}},

@@ -148,10 +148,8 @@ func (sh *shard) enter(i int, k key, owner *[32]byte) (place int, ok bool) {
 	if !sh.table[i].free() {
 		sh.remove(i)
 	}
-	if sh.full(k) {
-		if sh.sweep(sweepFull); sh.full(k) {
-			return 0, false
-		}
+	if sh.full(k) && !sh.makeRoom(k) {
+		return 0, false
 	}
 	if (sh.count+1)*5 > len(sh.table)*4 {
 		sh.resize()
@@ -164,6 +162,17 @@ func (sh *shard) enter(i int, k key, owner *[32]byte) (place int, ok bool) {
 // full reports whether there is no room for one more of this owner's.
 func (sh *shard) full(k key) bool {
 	return sh.count >= sh.capacity || 2*sh.count >= sh.capacity && int(sh.held[k.slot()]) >= sh.share
+}
+
+// makeRoom reports whether it found room for one more after all.
+func (sh *shard) makeRoom(k key) bool {
+	removed := sh.sweep(sweepFull)
+	if sh.full(k) && 8*removed >= sweepFull {
+		// It goes on like this, by and large, and all at once is quicker. This much must come before
+		// it can happen again.
+		sh.resize()
+	}
+	return !sh.full(k)
 }
 
 // put fills a free place.
@@ -205,8 +214,9 @@ func (sh *shard) remove(i int) {
 	sh.table[i] = entry{}
 }
 
-// sweep removes what has filled up from the next n places, from all if there are fewer.
-func (sh *shard) sweep(n int) {
+// sweep removes what has filled up from the next n places, from all if there are fewer, and returns
+// how many that were.
+func (sh *shard) sweep(n int) (removed int) {
 	for range min(n, len(sh.table)) {
 		if sh.hand == len(sh.table) {
 			sh.hand = 0
@@ -217,9 +227,11 @@ func (sh *shard) sweep(n int) {
 		}
 		for e := &sh.table[sh.hand]; !e.free() && e.tat <= sh.time; {
 			sh.remove(sh.hand)
+			removed++
 		}
 		sh.hand++
 	}
+	return removed
 }
 
 // resize moves what has not filled up to a table of the right size, with room for one more.

@@ -306,3 +306,18 @@ func TestAMillionBucketsAreAllRemembered(t *testing.T) {
 	require.Equal(t, n, s.Len())
 	require.Empty(t, s.Check())
 }
+
+// Where a key belongs differs from process to process, so that nobody can aim at a shard.
+func TestNobodyKnowsTheShardOfAKey(t *testing.T) {
+	a, b := newStore(newClock(), 0), newStore(newClock(), 0)
+	same := 0
+	seen := map[int]bool{}
+	for i := range 1000 {
+		if a.Shard(hashOf(i)) == b.Shard(hashOf(i)) {
+			same++
+		}
+		seen[a.Shard(hashOf(i))] = true
+	}
+	require.Less(t, same, 100)
+	require.Len(t, seen, 32)
+}

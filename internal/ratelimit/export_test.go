@@ -1,6 +1,9 @@
 package ratelimit
 
-import "unsafe"
+import (
+	"hash/maphash"
+	"unsafe"
+)
 
 // EntrySize is what an entry takes of the table.
 const EntrySize = int(unsafe.Sizeof(entry{}))
@@ -55,4 +58,9 @@ func (s *Store) Check() string {
 		}
 	}
 	return ""
+}
+
+// Shard returns which shard has the buckets of a key.
+func (s *Store) Shard(key [32]byte) int {
+	return int(maphash.Bytes(s.seed, key[:]) & uint64(len(s.shards)-1))
 }

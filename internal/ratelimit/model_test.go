@@ -146,8 +146,10 @@ func (p *player) play(t *testing.T, step int, move time.Duration, r request) (ti
 		(wantErr == ratelimit.ErrFull) != (err == ratelimit.ErrFull):
 		t.Fatalf("step %d, %+v: %v, %v, not %v, %v", step, r, got, err, want, wantErr)
 	}
-	if wrong := p.s.Check(); wrong != "" {
-		t.Fatalf("step %d: %s", step, wrong)
+	if step%50 == 49 { // it is slow
+		if wrong := p.s.Check(); wrong != "" {
+			t.Fatalf("step %d: %s", step, wrong)
+		}
 	}
 	return want, wantErr
 }

@@ -179,6 +179,11 @@ func TestAGreedyOwnerBlocksNobodyInAllShards(t *testing.T) {
 	s := newStore(newClock(), 0)
 	greedy := s.Slots(hashOf(0))
 	require.Len(t, greedy, 32)
+	different := map[int]bool{}
+	for _, slot := range greedy {
+		different[slot] = true
+	}
+	require.Greater(t, len(different), 24)
 	for i := 1; i < 2000; i++ {
 		shared := 0
 		for shard, slot := range s.Slots(hashOf(i)) {
@@ -187,6 +192,31 @@ func TestAGreedyOwnerBlocksNobodyInAllShards(t *testing.T) {
 			}
 		}
 		require.Less(t, shared, 6)
+	}
+}
+
+// A bucket is not forgotten a nanosecond before it is full, however many come by meanwhile.
+func TestNothingIsForgottenTooEarly(t *testing.T) {
+	c := newClock()
+	s := newStore(c, 8)
+	twice := ratelimit.Rate{Events: 1, Per: time.Minute, Burst: 2}
+	long := ratelimit.Rate{Events: 10_000, Per: time.Hour}
+	for round := range 100 {
+		key := bucket(round, once)
+		require.NoError(t, takeOnce(s, 1, 1_000_000, long))
+		require.Zero(t, take(t, s, key))
+		require.Zero(t, take(t, s, bucket(-1-round, twice)))
+		c.advance(time.Minute - 1)
+		for i := range 20 { // more than once round the table, and all of it where there is no room
+			require.NoError(t, takeOnce(s, 1, 1_000_000, long))
+			if i%5 == 0 {
+				_ = takeOnce(s, 1, 2_000_000+i, long)
+			}
+		}
+		require.EqualValues(t, 1, take(t, s, key))
+		require.Zero(t, take(t, s, bucket(-1-round, twice)))
+		require.EqualValues(t, 1, take(t, s, bucket(-1-round, twice)))
+		c.advance(24 * time.Hour)
 	}
 }
 

@@ -53,7 +53,8 @@ type Config struct {
 
 	// Now is the time; nil means time.Now. It is called with locks held, so it must not use the Store.
 	// Where it has a monotonic reading, like time.Now, it does not matter how the clock is set. Else a
-	// clock that is put back stands still for that moment, and one that is put forward fills buckets.
+	// clock that is put back only loses the time since the last Take, and one that is put forward fills
+	// buckets, as if that time had passed.
 	Now func() time.Time
 }
 
@@ -128,6 +129,11 @@ func (s *Store) Take(owner [32]byte, buckets []Bucket) (wait time.Duration, err 
 	}
 	s.lock(set)
 	defer s.unlock(set)
+	// Time is read with the locks held, or it would seem to go back where two Takes overtake each other.
+	now := s.now()
+	for rest := set; rest != 0; rest &= rest - 1 {
+		s.shards[bits.TrailingZeros64(rest)].begin(now)
+	}
 	// No other Take sees a state between the first look and the last change, nor this one half done.
 	for i := range spots {
 		wait = max(wait, spots[i].shard.wait(spots[i].key, spots[i].pace))
@@ -148,15 +154,9 @@ func (s *Store) Take(owner [32]byte, buckets []Bucket) (wait time.Duration, err 
 }
 
 // lock locks a set of shards, always the first one first, so that no two Takes wait for each other.
-// The clock is read when it has all of them, or time would seem to go back where two overtake each
-// other on the way.
 func (s *Store) lock(set uint64) {
 	for rest := set; rest != 0; rest &= rest - 1 {
 		s.shards[bits.TrailingZeros64(rest)].mu.Lock()
-	}
-	now := s.now()
-	for rest := set; rest != 0; rest &= rest - 1 {
-		s.shards[bits.TrailingZeros64(rest)].begin(now)
 	}
 }
 

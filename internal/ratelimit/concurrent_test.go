@@ -95,3 +95,28 @@ func TestConcurrentTakesAgreeOnTheTime(t *testing.T) {
 	require.GreaterOrEqual(t, admitted.Load(), most*9/10)
 	require.Empty(t, s.Check())
 }
+
+// Takes of the same buckets in opposite orders do not wait for each other.
+func TestConcurrentTakesDoNotBlockEachOther(t *testing.T) {
+	s := newStore(newClock(), 0)
+	rate := ratelimit.Rate{Events: 250_000, Per: time.Hour}
+	there := []ratelimit.Bucket{bucket(1, rate), bucket(2, rate), bucket(3, rate), bucket(4, rate)}
+	back := []ratelimit.Bucket{there[3], there[2], there[1], there[0]}
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for range 50_000 {
+				buckets := there
+				if g%2 == 0 {
+					buckets = back
+				}
+				if wait, err := s.Take(hashOf(0), buckets); wait != 0 || err != nil {
+					t.Error(wait, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.Zero(t, take(t, s, there...))
+	require.Equal(t, 250_000-200_001, drain(t, s, there[0]))
+}

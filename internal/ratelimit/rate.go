@@ -40,11 +40,11 @@ func (r Rate) pace() (pace, error) {
 	events, per, burst := int64(r.Events), int64(r.Per), int64(r.Burst)
 	switch {
 	case events <= 0:
-		return pace{}, fmt.Errorf("Events is %d; write how many there may be in each Per, 1 or more", events)
+		return pace{}, fmt.Errorf("rate has Events %d; write how many there may be in each Per, 1 or more", events)
 	case per <= 0:
-		return pace{}, fmt.Errorf("Per is %v; write the time in which there may be as many as Events, such as time.Minute", r.Per)
+		return pace{}, fmt.Errorf("rate has Per %v; write the time in which there may be as many as Events, such as time.Minute", r.Per)
 	case burst < 0:
-		return pace{}, fmt.Errorf("Burst is %d; write how many events may come at once, or 0 for as many as Events", burst)
+		return pace{}, fmt.Errorf("rate has Burst %d; write how many events may come at once, or 0 for as many as Events", burst)
 	case per/events < minInterval:
 		return pace{}, fmt.Errorf("%d events in %v are more than one in %v, which is no limit; write fewer Events or a longer Per",
 			events, r.Per, time.Duration(minInterval))

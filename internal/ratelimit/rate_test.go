@@ -18,13 +18,13 @@ func TestRateValid(t *testing.T) {
 		rate    ratelimit.Rate
 		message string // part of it; empty: valid
 	}{
-		{"the zero value", ratelimit.Rate{}, "Events is 0; write how many"},
-		{"negative events", ratelimit.Rate{Events: -1, Per: time.Second}, "Events is -1; write"},
-		{"the least number", ratelimit.Rate{Events: math.MinInt, Per: time.Second, Burst: 1}, "Events is -9"},
-		{"no time", ratelimit.Rate{Events: 1}, "Per is 0s; write"},
-		{"negative time", ratelimit.Rate{Events: 1, Per: -time.Second}, "Per is -1s; write"},
-		{"the least time", ratelimit.Rate{Events: 1, Per: math.MinInt64}, "Per is -"},
-		{"negative burst", ratelimit.Rate{Events: 1, Per: time.Second, Burst: -1}, "Burst is -1; write"},
+		{"the zero value", ratelimit.Rate{}, "rate has Events 0; write how many"},
+		{"negative events", ratelimit.Rate{Events: -1, Per: time.Second}, "rate has Events -1; write"},
+		{"the least number", ratelimit.Rate{Events: math.MinInt, Per: time.Second, Burst: 1}, "rate has Events -9"},
+		{"no time", ratelimit.Rate{Events: 1}, "rate has Per 0s; write"},
+		{"negative time", ratelimit.Rate{Events: 1, Per: -time.Second}, "rate has Per -1s; write"},
+		{"the least time", ratelimit.Rate{Events: 1, Per: math.MinInt64}, "rate has Per -"},
+		{"negative burst", ratelimit.Rate{Events: 1, Per: time.Second, Burst: -1}, "rate has Burst -1; write"},
 		{"plain", ratelimit.Rate{Events: 60, Per: time.Minute, Burst: 10}, ""},
 		{"burst larger than events", ratelimit.Rate{Events: 1, Per: time.Minute, Burst: 1000}, ""},
 		{"ten million a second", ratelimit.Rate{Events: 10_000_000, Per: time.Second}, ""},

@@ -192,7 +192,7 @@ func TestDoubtIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "the same Key twice; give each limit")
 	require.NotZero(t, wait)
 	wait, err = s.Take(hashOf(0), []ratelimit.Bucket{bucket(1, rate), {Key: hashOf(2)}})
-	require.ErrorContains(t, err, "Events is 0")
+	require.ErrorContains(t, err, "rate has Events 0")
 	require.NotZero(t, wait)
 	require.Zero(t, take(t, s, bucket(1, rate)), "nothing was taken")
 	require.Zero(t, take(t, s), "no bucket, no limit")

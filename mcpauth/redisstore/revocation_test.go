@@ -23,16 +23,14 @@ func find(t testing.TB, s *redisstore.Store, ids ...mcpauth.RevocationID) []int6
 }
 
 // What one replica records all find at once, in the order in which they ask.
-func TestRevocationsCountEverywhereAtOnce(t *testing.T) {
-	backends(t, func(t *testing.T, new func() redis.UniversalClient) {
-		a, b := newStore(t, new()), newStore(t, new())
-		x, y, z := mcpauth.RevocationID(unique()), mcpauth.RevocationID(unique()), mcpauth.RevocationID(unique())
-		require.Equal(t, []int64{0, 0, 0}, find(t, b, x, y, z))
-		require.NoError(t, a.Put(t.Context(), z, 3, inAMinute()))
-		require.NoError(t, a.Put(t.Context(), x, 1<<62, inAMinute()))
-		require.Equal(t, []int64{1 << 62, 0, 3, 0}, find(t, b, x, y, z, y))
-		require.Empty(t, find(t, b))
-	})
+func revocationsCountEverywhereAtOnce(t *testing.T, new func() redis.UniversalClient) {
+	a, b := newStore(t, new()), newStore(t, new())
+	x, y, z := mcpauth.RevocationID(unique()), mcpauth.RevocationID(unique()), mcpauth.RevocationID(unique())
+	require.Equal(t, []int64{0, 0, 0}, find(t, b, x, y, z))
+	require.NoError(t, a.Put(t.Context(), z, 3, inAMinute()))
+	require.NoError(t, a.Put(t.Context(), x, 1<<62, inAMinute()))
+	require.Equal(t, []int64{1 << 62, 0, 3, 0}, find(t, b, x, y, z, y))
+	require.Empty(t, find(t, b))
 }
 
 // Of several the latest of each counts, to the last bit of numbers that Lua cannot hold.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -20,6 +21,16 @@ import (
 
 // patient is for tests that are about something else than timeouts: the machine may be busy.
 const patient = 5 * time.Second
+
+// quiet keeps go-redis from writing to standard error that nobody is there, which is what these tests are about.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
+func TestMain(m *testing.M) {
+	redis.SetLogger(quiet{})
+	os.Exit(m.Run())
+}
 
 // newClient is a client of one server, closed when the test ends.
 func newClient(t testing.TB, addr string, change ...func(*redis.Options)) *redis.Client {
@@ -44,23 +55,24 @@ func newStore(t testing.TB, client redis.UniversalClient, change ...func(*rediss
 	return s
 }
 
-// backends run a test against one server and against a cluster of three. new makes a client of its own, as
-// each replica has.
-func backends(t *testing.T, test func(t *testing.T, new func() redis.UniversalClient)) {
+// One server and a cluster of three do the same. new makes a client of its own, as each replica has.
+func TestOneServerAndCluster(t *testing.T) {
+	conform := func(t *testing.T, new func() redis.UniversalClient) {
+		t.Run("keys", func(t *testing.T) { keys(t, new) })
+		t.Run("DPOP-13: one of many proofs is first", func(t *testing.T) { oneOfManyIsFirst(t, new) })
+		t.Run("many replicas have one rate", func(t *testing.T) { manyReplicasOneRate(t, new) })
+		t.Run("revocations count everywhere at once", func(t *testing.T) { revocationsCountEverywhereAtOnce(t, new) })
+	}
 	t.Run("one server", func(t *testing.T) {
 		server := redistest.Start(t)
-		test(t, func() redis.UniversalClient { return newClient(t, server.Addr()) })
+		conform(t, func() redis.UniversalClient { return newClient(t, server.Addr()) })
 	})
 	t.Run("cluster", func(t *testing.T) {
 		var addrs []string
 		for _, s := range redistest.StartCluster(t) {
 			addrs = append(addrs, s.Addr())
 		}
-		test(t, func() redis.UniversalClient {
-			c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, ContextTimeoutEnabled: true})
-			t.Cleanup(func() { _ = c.Close() })
-			return c
-		})
+		conform(t, func() redis.UniversalClient { return cluster(t, redis.ClusterOptions{Addrs: addrs}) })
 	})
 }
 
@@ -150,45 +162,43 @@ func everything(s *redisstore.Store) map[string]error {
 }
 
 // All keys have the prefix, so that an ACL can be about it; what one command needs lies in one slot.
-func TestKeys(t *testing.T) {
-	backends(t, func(t *testing.T, new func() redis.UniversalClient) {
-		c := new()
-		s := newStore(t, c, func(o *redisstore.Options) { o.Prefix = "one/server:" })
-		slot := func(key string) int64 {
-			n, err := c.ClusterKeySlot(t.Context(), key).Result()
-			if err != nil { // one server without cluster support
-				return -1
-			}
-			return n
+func keys(t *testing.T, new func() redis.UniversalClient) {
+	c := new()
+	s := newStore(t, c, func(o *redisstore.Options) { o.Prefix = "one/server:" })
+	slot := func(key string) int64 {
+		n, err := c.ClusterKeySlot(t.Context(), key).Result()
+		if err != nil { // one server without cluster support
+			return -1
 		}
-		group := unique()
-		seen := make(map[string]bool)
-		for range 100 {
-			p, key, id := s.ProofKey(proof()), s.BucketKey(group, unique()), s.RevocationKey(unique())
-			require.Equal(t, slot(s.BucketKey(group, unique())), slot(key))
-			require.Equal(t, slot(s.RevocationKey(unique())), slot(id))
-			for _, k := range []string{p, key, id, s.BucketKey(unique(), unique())} {
-				require.Regexp(t, `^one/server:[plr]:(\{[A-Za-z0-9_-]+\})?[A-Za-z0-9_-]{22,43}$`, k)
-				require.False(t, seen[k], "two have one key")
-				seen[k] = true
-			}
+		return n
+	}
+	group := unique()
+	seen := make(map[string]bool)
+	for range 100 {
+		p, key, id := s.ProofKey(proof()), s.BucketKey(group, unique()), s.RevocationKey(unique())
+		require.Equal(t, slot(s.BucketKey(group, unique())), slot(key))
+		require.Equal(t, slot(s.RevocationKey(unique())), slot(id))
+		for _, k := range []string{p, key, id, s.BucketKey(unique(), unique())} {
+			require.Regexp(t, `^one/server:[plr]:(\{[A-Za-z0-9_-]+\})?[A-Za-z0-9_-]{22,43}$`, k)
+			require.False(t, seen[k], "two have one key")
+			seen[k] = true
 		}
-		// Every byte of a name counts.
-		for i := range 32 {
-			a, b := proof(), unique()
-			x, y := a, a
-			x.JTI[i]++
-			y.Thumbprint[i]++
-			require.NotEqual(t, s.ProofKey(a), s.ProofKey(x))
-			require.NotEqual(t, s.ProofKey(a), s.ProofKey(y))
-			require.NotEqual(t, s.ProofKey(x), s.ProofKey(y))
-			c := b
-			c[i]++
-			require.NotEqual(t, s.BucketKey(group, b), s.BucketKey(group, c))
-			require.NotEqual(t, s.BucketKey(b, group), s.BucketKey(c, group))
-			require.NotEqual(t, s.RevocationKey(b), s.RevocationKey(c))
-		}
-	})
+	}
+	// Every byte of a name counts.
+	for i := range 32 {
+		a, b := proof(), unique()
+		x, y := a, a
+		x.JTI[i]++
+		y.Thumbprint[i]++
+		require.NotEqual(t, s.ProofKey(a), s.ProofKey(x))
+		require.NotEqual(t, s.ProofKey(a), s.ProofKey(y))
+		require.NotEqual(t, s.ProofKey(x), s.ProofKey(y))
+		c := b
+		c[i]++
+		require.NotEqual(t, s.BucketKey(group, b), s.BucketKey(group, c))
+		require.NotEqual(t, s.BucketKey(b, group), s.BucketKey(c, group))
+		require.NotEqual(t, s.RevocationKey(b), s.RevocationKey(c))
+	}
 }
 
 // Two servers with two prefixes do not know of each other.

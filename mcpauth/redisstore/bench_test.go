@@ -106,7 +106,10 @@ func BenchmarkMemory(b *testing.B) {
 		name string
 		add  func(s *redisstore.Store) error
 	}{
-		{"proof", func(s *redisstore.Store) error { _, err := s.Add(context.Background(), proof(), inAMinute()); return err }},
+		{"proof", func(s *redisstore.Store) error {
+			_, err := s.Add(context.Background(), proof(), inAMinute())
+			return err
+		}},
 		{"bucket", func(s *redisstore.Store) error {
 			_, err := s.Take(context.Background(), unique(), []mcpauth.LimitBucket{{Key: unique(), Rate: mcpauth.Rate{Events: 1, Per: time.Hour}}})
 			return err

@@ -12,6 +12,9 @@ import (
 	"github.com/go-mcpauth/sdk/mcpauth/redisstore/redistest"
 )
 
+// leastACL is what the package comment says that the Store needs.
+var leastACL = []any{"ACL", "SETUSER", "mcp", "on", ">secret", "~mcpauth:*", "-@all", "+set", "+get", "+mget", "+pttl", "+time", "+eval", "+evalsha"}
+
 func TestCheck(t *testing.T) {
 	server := redistest.Start(t)
 	c := newClient(t, server.Addr())
@@ -40,7 +43,7 @@ func TestCheck(t *testing.T) {
 	require.NoError(t, c.Do(t.Context(), "ACL", "SETUSER", "default", "+mget").Err())
 
 	// The commands that the package comment names are enough.
-	require.NoError(t, c.Do(t.Context(), "ACL", "SETUSER", "mcp", "on", ">secret", "~mcpauth:*", "-@all", "+set", "+get", "+mget", "+pttl", "+time", "+eval", "+evalsha", "+hello").Err())
+	require.NoError(t, c.Do(t.Context(), leastACL...).Err())
 	least := newStore(t, newClient(t, server.Addr(), func(o *redis.Options) { o.Username, o.Password = "mcp", "secret" }))
 	for what, err := range everything(least) {
 		require.NoError(t, err, what)
@@ -78,4 +81,13 @@ func TestCheckLooksAtEveryNode(t *testing.T) {
 	}
 	require.NoError(t, newClient(t, servers[2].Addr()).ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err())
 	require.ErrorIs(t, s.Check(t.Context()), redisstore.ErrEvicts)
+
+	// The commands that the package comment names are enough.
+	for _, server := range servers {
+		require.NoError(t, newClient(t, server.Addr()).Do(t.Context(), append(leastACL, "+cluster|slots")...).Err())
+	}
+	least := newStore(t, cluster(t, redis.ClusterOptions{Addrs: []string{servers[0].Addr()}, Username: "mcp", Password: "secret"}))
+	for what, err := range everything(least) {
+		require.NoError(t, err, what)
+	}
 }

@@ -46,8 +46,8 @@
 //     is down, where every proof is new.
 //   - Nobody else who writes under Options.Prefix. Whoever can write there can revoke, lift revocations and
 //     limits, and make proofs new. Use TLS and an ACL user with no more than this:
-//     ~mcpauth:* -@all +set +get +mget +pttl +time +eval +evalsha, besides +hello and +info for Check,
-//     and for a cluster +cluster|slots, +cluster|info, +command and +readonly.
+//     ~mcpauth:* -@all +set +get +mget +pttl +time +eval +evalsha, besides +info for Check
+//     and +cluster|slots for a cluster.
 //
 // # Failover and clusters
 //

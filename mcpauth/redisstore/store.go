@@ -122,7 +122,7 @@ func suits(client redis.UniversalClient) error {
 		}
 		o := c.Options()
 		honoursContext, read, write = o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout
-		if o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
+		if o.ReadOnly { // as RouteByLatency and RouteRandomly make it
 			return errors.New("redisstore: Options.Client reads from replicas, which learn of a revocation later; leave ReadOnly, RouteByLatency and RouteRandomly out")
 		}
 	case *redis.Ring:

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -22,14 +23,13 @@ func (f *failure) Unwrap() error { return f.err }
 // failed makes an error of what go-redis returned and tells OnError.
 func (s *Store) failed(ctx context.Context, what string, err error) error {
 	f := &failure{what: what, text: s.readable(err), err: err}
-	switch ctx.Err() {
-	case context.DeadlineExceeded:
-		f.text = "no answer in time (at most " + s.timeout.String() + "): " + f.text
-		if !errors.Is(err, context.DeadlineExceeded) {
-			f.err = errors.Join(context.DeadlineExceeded, err)
-		}
-	case context.Canceled:
+	var slow net.Error // go-redis may notice that the time is up before the context does
+	switch {
+	case ctx.Err() == context.Canceled:
 		f.text = "the caller gave up: " + f.text
+	case ctx.Err() != nil, errors.As(err, &slow) && slow.Timeout():
+		f.text = "no answer in time (at most " + s.timeout.String() + "): " + f.text
+		f.err = errors.Join(context.DeadlineExceeded, err)
 	}
 	if s.onError != nil {
 		s.onError(f)

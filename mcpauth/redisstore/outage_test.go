@@ -84,6 +84,7 @@ func TestATimeoutIsKept_Hang(t *testing.T) {
 	server := redistest.Start(t)
 	c := newClient(t, server.Addr(), slow)
 	s := newStore(t, c, briefly)
+	once := newStore(t, newClient(t, server.Addr(), func(o *redis.Options) { o.MaxRetries = -1 }), briefly)
 	steady := newStore(t, c)
 	for what, err := range everything(steady) {
 		require.NoError(t, err, what)
@@ -92,9 +93,9 @@ func TestATimeoutIsKept_Hang(t *testing.T) {
 	server.Pause()
 	prompt(t, func() {
 		var wg sync.WaitGroup
-		for range 8 {
+		for i := range 8 {
 			wg.Go(func() {
-				for _, err := range everything(s) {
+				for _, err := range everything([]*redisstore.Store{s, once}[i%2]) {
 					if !errors.Is(err, context.DeadlineExceeded) {
 						t.Errorf("no sign of the time in %v", err)
 					}

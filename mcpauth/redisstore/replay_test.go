@@ -253,4 +253,10 @@ func TestForeignKeysAreErrors(t *testing.T) {
 			require.ErrorContains(t, err, "cannot be read")
 		}
 	}
+	for _, text := range []string{"", "5", "0000000000000000000", "-000000000000000005", "0000000000000000005x", "9999999999999999999", "00000000000000000005"} {
+		require.NoError(t, c.Set(t.Context(), s.RevocationKey(id), text, time.Minute).Err())
+		before, err := s.Find(t.Context(), []mcpauth.RevocationID{id})
+		require.ErrorContains(t, err, "cannot be read", text)
+		require.Nil(t, before)
+	}
 }

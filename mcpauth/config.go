@@ -193,7 +193,7 @@ type Middleware struct {
 	replay     ReplayStore   // nil: proofsSeen
 	proofsSeen *replay.Store
 	mutualTLS  MutualTLS
-	limits     *limiter // nil: none
+	limits     *limiter                        // nil: none
 	cache      *tokencache.Cache[*accessToken] // nil: nothing is remembered
 
 	authenticators  []*authentication

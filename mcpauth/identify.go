@@ -37,9 +37,6 @@ func (m *Middleware) identify(out http.Header, r *http.Request, wait time.Durati
 			return nil, &refusal{m.invalidRequest("The request holds more than one credential"), explanation{reason: ReasonMultipleCredentials,
 				expected: "one credential, in " + strings.Join(m.countable, " or "), got: "several"}}
 		}
-		if wait > 0 && slices.ContainsFunc(m.authenticators, func(a *authentication) bool { return a.holds(r) && (err != nil || a.headers[0] != headerAuthorization) }) {
-			return nil, tooManyFailures(m.limits, wait)
-		}
 		if wait == 0 && (err == nil || err == authheader.ErrNone) {
 			if p, refused := m.askAuthenticators(r, used, inQuery); p != nil || refused != nil {
 				return p, refused
@@ -50,6 +47,8 @@ func (m *Middleware) identify(out http.Header, r *http.Request, wait time.Durati
 	case err == authheader.ErrNone && inQuery:
 		return nil, &refusal{m.unauthorized(), explanation{reason: ReasonQueryToken, expected: "a token in the Authorization header",
 			got: "access_token in the query", cure: "tokens in URLs end up in logs; the client must send the header"}}
+	case err == authheader.ErrNone && wait > 0 && m.holdsOther(r):
+		return nil, tooManyFailures(m.limits, wait)
 	case err == authheader.ErrNone:
 		return nil, m.anonymous
 	case errors.Is(err, authheader.ErrTooLong):
@@ -59,6 +58,8 @@ func (m *Middleware) identify(out http.Header, r *http.Request, wait time.Durati
 	case inQuery:
 		return nil, &refusal{m.invalidRequest("The request holds more than one credential"),
 			explanation{reason: ReasonMultipleCredentials, expected: "one credential", got: "one in the header and one in the query"}}
+	case wait > 0 && !m.remembers(creds.Token):
+		return nil, tooManyFailures(m.limits, wait)
 	case used == 0 || used == dpopScheme && m.schemes&dpopScheme == 0 || m.schemes == 0:
 		return nil, &refusal{m.unauthorized(), explanation{reason: ReasonUnsupportedScheme, expected: m.acceptedSchemes(), got: schemeName(creds.Scheme)}}
 	case m.schemes&used == 0:
@@ -67,10 +68,12 @@ func (m *Middleware) identify(out http.Header, r *http.Request, wait time.Durati
 			reason: ReasonDPoPRequired, expected: "the scheme DPoP, since Config.DPoP.Mode is DPoPRequired", got: "Bearer",
 			cure: "use a client that does DPoP, or accept plain bearer tokens as well with DPoPOptional"}}
 	}
-	if wait > 0 && !m.remembers(creds.Token) {
-		return nil, tooManyFailures(m.limits, wait)
-	}
 	return m.identifyToken(out, r, used, creds.Token)
+}
+
+// holdsOther reports whether a request has anything that an Authenticator could take for credentials.
+func (m *Middleware) holdsOther(r *http.Request) bool {
+	return slices.ContainsFunc(m.authenticators, func(a *authentication) bool { return a.holds(r) })
 }
 
 // remembers reports whether a token is known to be good, so that accepting it costs no more than refusing it.

@@ -358,9 +358,9 @@ func (l *limiter) source(r *http.Request) string {
 }
 
 // failuresOf is the bucket of a source.
-func (l *limiter) failuresOf(source string) []ratelimit.Bucket {
+func (l *limiter) failuresOf(source string) ratelimit.Bucket {
 	c := countOfEvents("failures", "", l.failures, source)
-	return []ratelimit.Bucket{{Key: c.bucket.Key, Rate: l.failures.in()}}
+	return ratelimit.Bucket{Key: c.bucket.Key, Rate: l.failures.in()}
 }
 
 // blocked is how long nothing new is believed from where a request comes; zero: not at all. A memory that is full
@@ -382,7 +382,7 @@ func (l *limiter) failure(r *http.Request) {
 		return
 	}
 	source := l.source(r)
-	_, _ = l.failed.Take(sha256.Sum256([]byte(source)), l.failuresOf(source))
+	_, _ = l.failed.Take(sha256.Sum256([]byte(source)), []ratelimit.Bucket{l.failuresOf(source)})
 }
 
 // tooManyFailures is the answer where new credentials are not looked at.

@@ -153,6 +153,25 @@ func (s *Store) Take(owner [32]byte, buckets []Bucket) (wait time.Duration, err 
 	return 0, nil
 }
 
+// Wait returns how long it takes until a bucket has an event to give: zero if it has one now. It takes nothing, and needs no
+// room. An error is that of [Rate.Valid], or [ErrFull] of a Store that was not made by New; the wait is not zero then.
+func (s *Store) Wait(b Bucket) (time.Duration, error) {
+	if s == nil || len(s.shards) == 0 {
+		return refused, ErrFull
+	}
+	p, err := b.Rate.pace()
+	if err != nil {
+		return refused, err
+	}
+	hash := maphash.Bytes(s.seed, b.Key[:])
+	n := hash & uint64(len(s.shards)-1)
+	s.lock(1 << n)
+	defer s.unlock(1 << n)
+	sh := &s.shards[n]
+	sh.begin(s.now())
+	return sh.wait(newKey(hash), p), nil
+}
+
 // lock locks a set of shards, always the first one first, so that no two Takes wait for each other.
 func (s *Store) lock(set uint64) {
 	for rest := set; rest != 0; rest &= rest - 1 {

@@ -1,0 +1,44 @@
+package ratelimit_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-mcpauth/sdk/internal/ratelimit"
+)
+
+// Wait says what Take would, and takes nothing.
+func TestWait(t *testing.T) {
+	now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
+	s := ratelimit.New(ratelimit.Config{Now: func() time.Time { return now }})
+	b := ratelimit.Bucket{Key: [32]byte{1}, Rate: ratelimit.Rate{Events: 2, Per: time.Second}}
+	wait := func() time.Duration {
+		w, err := s.Wait(b)
+		require.NoError(t, err)
+		return w
+	}
+	for range 2 {
+		require.Zero(t, wait())
+		require.Zero(t, wait())
+		taken, err := s.Take([32]byte{}, []ratelimit.Bucket{b})
+		require.NoError(t, err)
+		require.Zero(t, taken)
+	}
+	require.Equal(t, 500*time.Millisecond, wait())
+	now = now.Add(200 * time.Millisecond)
+	require.Equal(t, 300*time.Millisecond, wait())
+	taken, err := s.Take([32]byte{}, []ratelimit.Bucket{b})
+	require.NoError(t, err)
+	require.Equal(t, wait(), taken)
+	now = now.Add(300 * time.Millisecond)
+	require.Zero(t, wait())
+
+	_, err = s.Wait(ratelimit.Bucket{})
+	require.Error(t, err)
+	var none *ratelimit.Store
+	w, err := none.Wait(b)
+	require.ErrorIs(t, err, ratelimit.ErrFull)
+	require.NotZero(t, w)
+}

@@ -1,0 +1,324 @@
+package mcpauth_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-mcpauth/sdk/mcpauth"
+)
+
+func requireLimited(t testing.TB, w *httptest.ResponseRecorder, after string) {
+	t.Helper()
+	require.Equal(t, http.StatusTooManyRequests, w.Code, w.Body)
+	require.Equal(t, after, w.Header().Get("Retry-After"))
+	require.NotContains(t, w.Header(), "Www-Authenticate", "CH-23: another token is no cure")
+	require.JSONEq(t, `{"jsonrpc":"2.0","id":7,"error":{"code":429,"message":"Too Many Requests"}}`, w.Body.String())
+}
+
+// Each caller has its own count, each application one of all its users, and each operation one of each caller.
+func TestLimits(t *testing.T) {
+	is := newIssuer(t)
+	var log audit
+	auth, clock := newAuth(t, is, func(cfg *mcpauth.Config) {
+		cfg.OnDecision = log.add
+		cfg.Limits = mcpauth.Limits{
+			Caller: mcpauth.Rate{Events: 4, Per: 4 * time.Second}, Client: mcpauth.Rate{Events: 6, Per: 6 * time.Second},
+			Operations: map[string]mcpauth.Rate{"tools/call wri*": {Events: 1, Per: 2 * time.Second}, "ping": {Events: 2, Per: time.Minute, Burst: 1}},
+		}
+	})
+	h := auth.Wrap(sdkHandler(newServer(auth), true))
+	ada, uma, rio := is.scoped(t, "files:write"), is.token(t, claims{"sub": "uma"}), is.token(t, claims{"sub": "rio", "client_id": "other"})
+	status := func(body, token string) int { return serve(h, post(body, token)).Code }
+	for range 4 {
+		require.Equal(t, http.StatusOK, status(call("whoami"), ada))
+	}
+	log.take()
+	requireLimited(t, serve(h, post(call("whoami"), ada)), "1")
+	d := log.take()
+	require.Len(t, d, 1)
+	require.Equal(t, mcpauth.ReasonRateLimit, d[0].Reason)
+	require.Equal(t, "ada", d[0].Principal.Subject())
+	require.Equal(t, "at most 4 in 4s for the caller, and 6 in 6s for the application", d[0].Expected)
+	require.Equal(t, "more; there is room again in 1s", d[0].Got)
+
+	require.Equal(t, http.StatusOK, status(call("whoami"), uma), "another user, the same application")
+	require.Equal(t, http.StatusOK, status(call("whoami"), uma))
+	requireLimited(t, serve(h, post(call("whoami"), uma)), "1")
+	for range 4 {
+		require.Equal(t, http.StatusOK, status(call("whoami"), rio), "another application")
+	}
+	requireLimited(t, serve(h, post(call("whoami"), rio)), "1")
+
+	clock.advance(time.Minute)
+	require.Equal(t, http.StatusOK, status(call("write"), ada))
+	requireLimited(t, serve(h, post(call("write"), ada)), "2")
+	require.Equal(t, http.StatusOK, status(call("whoami"), ada), "other operations go on")
+	clock.advance(10 * time.Second)
+	require.Equal(t, http.StatusOK, status(rpc("ping", nil), ada))
+	requireLimited(t, serve(h, post(rpc("ping", nil), ada)), "30")
+	clock.advance(2 * time.Second)
+	require.Equal(t, http.StatusOK, status(call("write"), ada))
+
+	clock.advance(time.Minute)
+	for range 4 {
+		require.Equal(t, http.StatusForbidden, status(call("purge"), ada), "what is refused counts for the caller")
+	}
+	requireLimited(t, serve(h, post(call("purge"), ada)), "1")
+	clock.advance(time.Minute)
+	require.Equal(t, http.StatusForbidden, status(call("write"), uma), "but not for the operation: a refusal costs nothing there")
+	require.Equal(t, http.StatusOK, status(call("write"), is.token(t, claims{"sub": "uma", "scope": "files:write"})))
+}
+
+// A request that is one too many is not read: the limit comes before its body.
+func TestLimits_ComeBeforeTheBody(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) { cfg.Limits.Caller = mcpauth.Rate{Events: 1, Per: time.Minute} })
+	inner := &spy{}
+	h := auth.Wrap(inner)
+	require.Equal(t, http.StatusOK, serve(h, post(rpc("ping", nil), is.token(t))).Code)
+	require.Equal(t, http.StatusTooManyRequests, serve(h, post("no json", is.token(t))).Code)
+	r := httptest.NewRequest(http.MethodGet, testResource, nil)
+	r.Header.Set("Authorization", "Bearer "+is.token(t))
+	require.Equal(t, http.StatusTooManyRequests, serve(h, r).Code, "on every method")
+	require.Equal(t, 1, inner.runs())
+}
+
+// Without HTTP, the same counts hold.
+func TestLimits_Stdio(t *testing.T) {
+	auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
+		cfg.Limits = mcpauth.Limits{Operations: map[string]mcpauth.Rate{"tools/call *": {Events: 2, Per: time.Minute}}}
+	})
+	local, err := connectLocal(t, mcpauth.NewContext(t.Context(), adas("files:write")), newServer(auth))
+	require.NoError(t, err)
+	require.Contains(t, local.call("whoami"), "ada")
+	require.Contains(t, local.call("write"), "ada")
+	require.Contains(t, local.call("whoami"), "Forbidden")
+}
+
+// A limitStore counts nothing and answers as a test likes.
+type limitStore struct {
+	wait   time.Duration
+	err    error
+	groups [][32]byte
+	asked  [][]mcpauth.LimitBucket
+}
+
+func (s *limitStore) Take(_ context.Context, group [32]byte, buckets []mcpauth.LimitBucket) (time.Duration, error) {
+	s.groups, s.asked = append(s.groups, group), append(s.asked, buckets)
+	return s.wait, s.err
+}
+
+func TestLimits_SharedStore(t *testing.T) {
+	is := newIssuer(t)
+	for _, open := range []bool{false, true} {
+		store := &limitStore{}
+		var text strings.Builder
+		auth, clock := newAuth(t, is, func(cfg *mcpauth.Config) {
+			cfg.Logger = slog.New(slog.NewTextHandler(&text, nil))
+			cfg.Limits = mcpauth.Limits{
+				Caller: mcpauth.Rate{Events: 4, Per: time.Second}, Client: mcpauth.Rate{Events: 5, Per: time.Second, Burst: 7},
+				Operations: map[string]mcpauth.Rate{"tools/call whoami": {Events: 6, Per: time.Second}}, Store: store, Open: open,
+			}
+		})
+		h := auth.Wrap(sdkHandler(newServer(auth), true))
+		status := func(token string) int { return serve(h, post(call("whoami"), token)).Code }
+		require.Equal(t, http.StatusOK, status(is.token(t)))
+		require.Len(t, store.asked, 2, "one round trip before the body, one for the operation")
+		require.Equal(t, store.groups[0], store.groups[1])
+		require.Len(t, store.asked[0], 2)
+		require.Equal(t, mcpauth.Rate{Events: 5, Per: time.Second, Burst: 7}, store.asked[0][1].Rate)
+		require.Equal(t, 6, store.asked[1][0].Rate.Events)
+		require.Equal(t, http.StatusOK, status(is.token(t, claims{"sub": "uma"})))
+		require.Equal(t, store.groups[0], store.groups[2], "callers of one application meet in its bucket")
+		require.NotEqual(t, store.asked[0][0].Key, store.asked[2][0].Key)
+		require.Equal(t, store.asked[0][1].Key, store.asked[2][1].Key)
+		require.NotEqual(t, store.asked[1][0].Key, store.asked[3][0].Key)
+		require.Equal(t, http.StatusOK, status(is.token(t, claims{"client_id": "other"})))
+		require.NotEqual(t, store.groups[0], store.groups[4])
+		require.NotEqual(t, store.asked[0][1].Key, store.asked[4][1].Key)
+
+		store.wait = 90 * time.Second
+		requireLimited(t, serve(h, post(call("whoami"), is.token(t))), "90")
+		store.wait, store.err = 0, errors.New("out of reach")
+		text.Reset()
+		if open {
+			require.Equal(t, http.StatusOK, status(is.token(t)))
+			require.Equal(t, http.StatusOK, status(is.token(t)))
+			require.Equal(t, 1, strings.Count(text.String(), "nobody counts"), "said once, not each time")
+			clock.advance(11 * time.Second)
+			require.Equal(t, http.StatusOK, status(is.token(t)))
+			require.Equal(t, 2, strings.Count(text.String(), "nobody counts"))
+			continue
+		}
+		require.Equal(t, http.StatusServiceUnavailable, status(is.token(t)))
+		require.Contains(t, text.String(), string(mcpauth.ReasonLimitStore))
+		require.Contains(t, text.String(), "out of reach")
+	}
+}
+
+// A memory that is full refuses whom it does not know, and goes on for whom it does.
+func TestLimits_FullMemory(t *testing.T) {
+	is := newIssuer(t)
+	auth, clock := newAuth(t, is, func(cfg *mcpauth.Config) {
+		cfg.Limits = mcpauth.Limits{Caller: mcpauth.Rate{Events: 10, Per: time.Minute}, MaxBuckets: 16}
+	})
+	h := auth.Wrap(&spy{})
+	status := func(sub string) int { return serve(h, post(rpc("ping", nil), is.token(t, claims{"sub": sub}))).Code }
+	refused := 0
+	for i := range 40 {
+		if status(string(rune('a'+i))) == http.StatusServiceUnavailable {
+			refused++
+		}
+	}
+	require.GreaterOrEqual(t, refused, 24)
+	require.Equal(t, http.StatusOK, status("a"), "who is known goes on")
+	clock.advance(time.Minute)
+	require.Equal(t, http.StatusOK, status("later"), "buckets that are full again make room")
+}
+
+// SEC-06: whoever sends one bad credential after another is not looked at any more, and others are.
+func TestSEC06_Failures(t *testing.T) {
+	is := newIssuer(t)
+	key, hash := mcpauth.NewAPIKey("")
+	keys, err := mcpauth.NewAPIKeys(mcpauth.APIKeys{Keys: []mcpauth.APIKey{{Hash: hash, Owner: "ci", Name: "ci"}}})
+	require.NoError(t, err)
+	var log audit
+	auth, clock := newAuth(t, is, func(cfg *mcpauth.Config) {
+		cfg.OnDecision = log.add
+		cfg.Authenticators = []mcpauth.Authenticator{keys, mcpauth.NewAuthenticator(func(r *http.Request) (*mcpauth.Principal, error) {
+			if r.Header.Get("Authorization") == "Basic good" {
+				return adas(), nil
+			}
+			return nil, mcpauth.ErrNoCredentials
+		}, "", "Authorization")}
+		cfg.Limits = mcpauth.Limits{
+			Failures: mcpauth.Rate{Events: 3, Per: 3 * time.Minute}, Proxies: mcpauth.Proxies{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}},
+		}
+	})
+	h := auth.Wrap(&spy{})
+	known, fresh, bad := is.token(t), is.token(t, claims{"jti": "2"}), is.token(t, claims{"aud": "https://other.example"})
+	from := func(addr string, r *http.Request) int {
+		r.RemoteAddr = addr
+		return serve(h, r).Code
+	}
+	ping := func(token string) *http.Request { return post(rpc("ping", nil), token) }
+	require.Equal(t, http.StatusOK, from("192.0.2.1:1", ping(known)))
+	for range 2 {
+		require.Equal(t, http.StatusUnauthorized, from("192.0.2.1:2", ping(bad)))
+		require.Equal(t, http.StatusUnauthorized, from("192.0.2.1:2", ping("")), "no credentials are no failure")
+	}
+	require.Equal(t, http.StatusUnauthorized, from("192.0.2.1:3", with(ping(""), "X-Api-Key", key+"x")))
+	log.take()
+	r := ping(bad)
+	r.RemoteAddr = "192.0.2.1:4"
+	requireLimited(t, serve(h, r), "60")
+	require.Equal(t, mcpauth.ReasonFailures, log.take()[0].Reason)
+	for name, r := range map[string]*http.Request{
+		"a good token": ping(fresh), "a good key": with(ping(""), "X-Api-Key", key), "a good scheme of one's own": with(ping(""), "Authorization", "Basic good"),
+	} {
+		require.Equal(t, http.StatusTooManyRequests, from("192.0.2.1:5", r), name)
+	}
+	require.Equal(t, http.StatusOK, from("192.0.2.1:6", ping(known)), "what is remembered as good goes on")
+	require.Equal(t, http.StatusUnauthorized, from("192.0.2.1:6", ping("")), "and so does the way to a login")
+	require.Equal(t, http.StatusOK, from("192.0.2.2:1", ping(fresh)), "another address")
+
+	clock.advance(time.Minute)
+	third := is.token(t, claims{"jti": "3", "exp": epoch.Add(time.Hour).Unix()})
+	require.Equal(t, http.StatusOK, from("192.0.2.1:7", ping(third)))
+
+	t.Run("one subscriber has a whole network", func(t *testing.T) {
+		for range 3 {
+			require.Equal(t, http.StatusUnauthorized, from("[2001:db8::1]:1", ping(bad)))
+		}
+		require.Equal(t, http.StatusTooManyRequests, from("[2001:db8::2]:1", ping(bad)))
+		require.Equal(t, http.StatusUnauthorized, from("[2001:db8:0:1::1]:1", ping(bad)))
+	})
+	t.Run("behind a proxy", func(t *testing.T) {
+		for range 3 {
+			require.Equal(t, http.StatusUnauthorized, from("10.0.0.1:1", with(ping(bad), "X-Forwarded-For", "198.51.100.9, 198.51.100.1")))
+		}
+		require.Equal(t, http.StatusTooManyRequests, from("10.0.0.1:1", with(ping(bad), "X-Forwarded-For", "198.51.100.8, 198.51.100.1")), "what the client writes does not count")
+		require.Equal(t, http.StatusUnauthorized, from("10.0.0.1:1", with(ping(bad), "X-Forwarded-For", "198.51.100.2")))
+		require.Equal(t, http.StatusUnauthorized, from("10.0.0.9:1", with(ping(bad), "X-Forwarded-For", "198.51.100.1")), "nor what others write")
+	})
+}
+
+// DPoP's first proof without a nonce is how every client begins.
+func TestSEC06_NoncesAreNoFailures(t *testing.T) {
+	h, _, k, token, _ := boundServer(t, func(cfg *mcpauth.Config) {
+		cfg.DPoP.Nonces = true
+		cfg.Limits.Failures = mcpauth.Rate{Events: 1, Per: time.Minute}
+	})
+	for range 3 {
+		requireNonceAsked(t, serve(h, k.signed(post(call("whoami"), ""), token)))
+	}
+}
+
+func TestLimits_OfGuests(t *testing.T) {
+	auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
+		cfg.Guests = []string{"tools/list"}
+		cfg.Limits.Caller = mcpauth.Rate{Events: 1, Per: time.Minute}
+	})
+	h := auth.Wrap(sdkHandler(newServer(auth), true))
+	list := func(addr string) int {
+		r := post(rpc("tools/list", nil), "")
+		r.RemoteAddr = addr
+		return serve(h, r).Code
+	}
+	require.Equal(t, http.StatusOK, list("192.0.2.1:1"))
+	require.Equal(t, http.StatusTooManyRequests, list("192.0.2.1:2"))
+	require.Equal(t, http.StatusOK, list("192.0.2.2:1"))
+}
+
+func TestLimits_Mistakes(t *testing.T) {
+	is := newIssuer(t)
+	good := mcpauth.Rate{Events: 1, Per: time.Second}
+	for want, limits := range map[string]mcpauth.Limits{
+		"Limits.Caller":   {Caller: mcpauth.Rate{Events: 1}},
+		"Limits.Client":   {Client: mcpauth.Rate{Events: -1, Per: time.Second}},
+		"Limits.Failures": {Failures: mcpauth.Rate{Events: 1, Per: time.Second, Burst: -1}},
+		`Limits.Operations["a"]: the Rate is zero`: {Operations: map[string]mcpauth.Rate{"a": {}}},
+		`Limits.Operations[""]`:                    {Operations: map[string]mcpauth.Rate{"": good}},
+		`an asterisk may only stand at the end`:    {Operations: map[string]mcpauth.Rate{"a*b": good}},
+		`write "tools/call *"`:                     {Operations: map[string]mcpauth.Rate{"tools/call": good}},
+		"Limits.Proxies: Trusted":                  {Caller: good, Proxies: mcpauth.Proxies{Trusted: []netip.Prefix{{}}}},
+		"Limits.Proxies: Field":                    {Caller: good, Proxies: mcpauth.Proxies{Field: "X-Real-Ip"}},
+		"Limits.MaxBuckets: -1":                    {Caller: good, MaxBuckets: -1},
+		"Limits: has no Rate":                      {Open: true},
+		"Limits.MaxBuckets: is for":                {Caller: good, MaxBuckets: 10, Store: &limitStore{}},
+	} {
+		_, err := mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{{URL: is.URL}}, Limits: limits})
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// A batch counts as often as it calls, and nothing of it counts where it is refused for another reason.
+func TestLimits_Batches(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
+		cfg.Limits.Operations = map[string]mcpauth.Rate{"tools/call whoami": {Events: 2, Per: time.Minute}}
+	})
+	h := auth.Wrap(sdkHandler(newServer(auth), false))
+	session := serve(h, atRevision("2025-03-26", post(rpc("initialize", map[string]any{
+		"protocolVersion": "2025-03-26", "capabilities": map[string]any{}, "clientInfo": map[string]any{"name": "c", "version": "1"},
+	}), is.token(t)))).Header().Get("Mcp-Session-Id")
+	require.NotEmpty(t, session)
+	batch := func(tools ...string) int {
+		var calls []string
+		for _, name := range tools {
+			calls = append(calls, strings.Replace(call(name), `"id":7`, `"id":"`+name+`"`, 1))
+		}
+		return serve(h, with(atRevision("2025-03-26", post("["+strings.Join(calls, ",")+"]", is.token(t))), "Mcp-Session-Id", session)).Code
+	}
+	require.Equal(t, http.StatusForbidden, batch("whoami", "whoami", "purge"))
+	require.Equal(t, http.StatusTooManyRequests, batch("whoami", "whoami", "whoami"))
+}

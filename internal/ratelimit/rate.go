@@ -20,7 +20,7 @@ const (
 	// nanoseconds, so that a rate is kept to one per cent, and never exceeded.
 	minInterval = 100 // ns
 	// maxFill is the longest that a bucket may take to fill up. What waits for longer than that
-	// never recovers, as people see it; and sums of a few times as much cannot overflow.
+	// never recovers, as people see it; and a hundred times as much is no overflow yet.
 	maxFill = int64(366 * 24 * time.Hour)
 )
 

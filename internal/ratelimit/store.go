@@ -25,7 +25,8 @@ const (
 	defaultCapacity = 1 << 20
 	maxCapacity     = 1 << 22
 	// shardCapacity is the least capacity of one of several shards. It bounds what one Take may have
-	// to move where a table grows, for each bucket a fraction of a millisecond's worth.
+	// to move where a table grows, about a millisecond's worth. Many more shards would be felt in each
+	// garbage collection, which passes over their tables one by one.
 	shardCapacity = 1 << 15
 	maxShards     = 64 // bits of a set of shards
 

@@ -66,11 +66,12 @@ type Proxies struct {
 }
 
 // A Rate is how often something may happen: Events in each Per on average, and Burst at once. The zero Rate is
-// no limit; every other one needs positive Events and Per.
+// no limit; every other one needs positive Events and Per, at most ten million events a second, and a Burst that
+// takes no longer than 366 days to come back.
 type Rate struct {
-	Events int           // 1 to 1,000,000,000
-	Per    time.Duration // 1 ms to 30 days
-	Burst  int           // 1 to 1,000,000,000; zero: Events
+	Events int           // how many in each Per
+	Per    time.Duration // such as time.Minute
+	Burst  int           // how many at once, after a pause; zero: Events
 }
 
 // A LimitBucket is one count in a [LimitStore].

@@ -91,7 +91,7 @@ const (
 	ByUser      Column = "user"      // Issuer and Subject
 	ByClient    Column = "client"    // Client, of every issuer that has one of that name
 	ByOperation Column = "operation" // Method and Name
-	ByReason    Column = "reason"
+	ByReason    Column = "reason"    // Reason
 )
 
 // Group adds up rows that are alike in these columns, and leaves the others empty; without columns, all are one row.

@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -227,16 +228,15 @@ type count struct {
 	of     string
 }
 
+// countOfEvents joins by length, so that no two counts have one key.
 func countOfEvents(kind, of string, rate Rate, whose ...string) count {
-	h := sha256.New()
-	for _, part := range append([]string{kind}, whose...) {
-		fmt.Fprintf(h, "%d:", len(part))
-		h.Write([]byte(part))
+	var room [512]byte
+	buf := append(append(room[:0], kind...), 0)
+	for _, part := range whose {
+		buf = binary.BigEndian.AppendUint64(buf, uint64(len(part)))
+		buf = append(buf, part...)
 	}
-	c := count{of: of}
-	h.Sum(c.bucket.Key[:0])
-	c.bucket.Rate = rate
-	return c
+	return count{bucket: LimitBucket{Key: sha256.Sum256(buf), Rate: rate}, of: of}
 }
 
 // requestCounts are what one request of a caller counts for. A guest is known by the address alone.
@@ -281,7 +281,7 @@ func (m *Middleware) take(ctx context.Context, p *Principal, counts []count) *Er
 		return nil
 	case err != nil:
 		return &Error{Status: http.StatusServiceUnavailable, Reason: ReasonLimitStore, Err: err, expected: "an answer from the store of limits", got: "an error"}
-	case wait > 0:
+	case wait != 0:
 		var most []string
 		for _, c := range counts {
 			most = append(most, c.bucket.Rate.String()+" for "+c.of)

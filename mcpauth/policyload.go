@@ -98,6 +98,11 @@ func (m *Middleware) LoadPolicyFile(path string) error {
 
 // readPolicy reads no more than a policy may have.
 func readPolicy(path string) ([]byte, error) {
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", path) // opening a pipe would wait for somebody to write
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

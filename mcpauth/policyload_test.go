@@ -279,6 +279,7 @@ func TestWatchPolicyFile(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		require.ErrorContains(t, auth.WatchPolicyFile(ctx, path, time.Second), "no such file")
 		require.ErrorContains(t, auth.LoadPolicyFile(path), "no such file")
+		require.ErrorContains(t, auth.LoadPolicyFile(dir), "no regular file")
 		write(`{"version":1,"tools":{"look":"nobody has"}}`)
 		require.ErrorContains(t, auth.WatchPolicyFile(ctx, path, time.Second), path+": mcpauth: the policy has mistakes: line 1, column")
 		require.ErrorContains(t, auth.LoadPolicyFile(path), "line 1, column")

@@ -147,24 +147,23 @@ func (p *Principal) Claim(pointer string, v any) (bool, error) {
 }
 
 func assign(target, claim any) error {
-	errType := fmt.Errorf("its JSON type does not fit a %T", target)
 	switch v := target.(type) {
 	case *string:
 		s, ok := claim.(string)
 		if !ok {
-			return errType
+			return errClaimType(target)
 		}
 		*v = s
 	case *bool:
 		b, ok := claim.(bool)
 		if !ok {
-			return errType
+			return errClaimType(target)
 		}
 		*v = b
 	case *int64:
 		n, ok := claim.(json.Number)
 		if !ok {
-			return errType
+			return errClaimType(target)
 		}
 		i, err := n.Int64()
 		if err != nil {
@@ -174,7 +173,7 @@ func assign(target, claim any) error {
 	case *float64:
 		n, ok := claim.(json.Number)
 		if !ok {
-			return errType
+			return errClaimType(target)
 		}
 		f, err := n.Float64()
 		if err != nil {
@@ -184,7 +183,7 @@ func assign(target, claim any) error {
 	case *time.Time:
 		n, ok := claim.(json.Number)
 		if !ok {
-			return errType
+			return errClaimType(target)
 		}
 		f, err := n.Float64()
 		if err != nil || math.Abs(f) > 1<<53 {
@@ -195,12 +194,12 @@ func assign(target, claim any) error {
 	case *[]string:
 		list, ok := claim.([]any)
 		if !ok {
-			return errType
+			return errClaimType(target)
 		}
 		out := make([]string, len(list))
 		for i, e := range list {
 			if out[i], ok = e.(string); !ok {
-				return errType
+				return errClaimType(target)
 			}
 		}
 		*v = out
@@ -211,6 +210,8 @@ func assign(target, claim any) error {
 	}
 	return nil
 }
+
+func errClaimType(target any) error { return fmt.Errorf("its JSON type does not fit a %T", target) }
 
 // clone copies a decoded JSON value, so that no caller can change a Principal.
 func clone(v any) any {

@@ -49,8 +49,8 @@ var takeScript = redis.NewScript(takeSource)
 
 const (
 	maxEvents  = 1_000_000_000
-	minPer     = time.Millisecond
-	maxPer     = 30 * 24 * time.Hour
+	minPer     = 100 * time.Nanosecond // as mcpauth takes them
+	maxPer     = 366 * 24 * time.Hour
 	maxBuckets = 1 << 10
 	maxMost    = 5e15 // microseconds, 158 years: with the present time it stays below 2^53
 )

@@ -47,7 +47,7 @@ var anyRate = []func(*rand.Rand) mcpauth.Rate{
 		return mcpauth.Rate{Events: 1 + r.IntN(3000), Per: time.Millisecond + time.Duration(r.IntN(5_000_000)), Burst: 1 + r.IntN(5)}
 	},
 	func(r *rand.Rand) mcpauth.Rate { // the ends
-		return mcpauth.Rate{Events: []int{1, 1_000_000_000}[r.IntN(2)], Per: []time.Duration{time.Millisecond, 30 * 24 * time.Hour}[r.IntN(2)], Burst: []int{1, 2, 1_000_000_000}[r.IntN(3)]}
+		return mcpauth.Rate{Events: []int{1, 1_000_000_000}[r.IntN(2)], Per: []time.Duration{time.Millisecond, 366 * 24 * time.Hour}[r.IntN(2)], Burst: []int{1, 2, 1_000_000_000}[r.IntN(3)]}
 	},
 }
 
@@ -154,7 +154,7 @@ func TestSteps(t *testing.T) {
 	s := newStore(t, newClient(t, "127.0.0.1:1")) // nothing is asked
 	for _, bad := range []mcpauth.Rate{
 		{}, {Events: 1}, {Per: time.Second}, {Events: -1, Per: time.Second}, {Events: 1, Per: -time.Second}, {Events: 1, Per: time.Second, Burst: -1},
-		{Events: math.MaxInt, Per: time.Second}, {Events: 1, Per: math.MaxInt64}, {Events: 1, Per: time.Second, Burst: math.MaxInt}, {Events: 1, Per: time.Microsecond},
+		{Events: math.MaxInt, Per: time.Second}, {Events: 1, Per: math.MaxInt64}, {Events: 1, Per: time.Second, Burst: math.MaxInt}, {Events: 1, Per: 99 * time.Nanosecond},
 	} {
 		wait, err := s.Take(t.Context(), unique(), []mcpauth.LimitBucket{{Key: unique(), Rate: bad}})
 		require.ErrorContains(t, err, "no rate", bad)

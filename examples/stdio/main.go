@@ -24,6 +24,7 @@ import (
 
 	"github.com/go-mcpauth/sdk/examples/internal/notes"
 	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/mcpauth/audit"
 	"github.com/go-mcpauth/sdk/scopes"
 )
 
@@ -72,9 +73,7 @@ func serve(ctx context.Context, transport mcp.Transport, stderr io.Writer, issue
 	log := slog.New(slog.NewJSONHandler(stderr, nil))
 	cfg := mcpauth.Config{
 		StdioOnly: true, Logger: log,
-		OnDecision: func(_ context.Context, d mcpauth.Decision) {
-			log.Info("decision", "allowed", d.Allowed, "reason", d.Reason, "operation", d.Operation, "principal", d.Principal)
-		},
+		OnDecision: audit.Log(log.Handler(), audit.Options{}),
 	}
 	if issuer != "" {
 		cfg.Resource = resource

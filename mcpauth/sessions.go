@@ -163,7 +163,7 @@ func (m *Middleware) answered(h http.Header, req *request) {
 			m.sessions.bind(id, req.principal, m.perUser, m.now())
 		}
 	}
-	if req.http.method == http.MethodDelete {
+	if req.http.method == http.MethodDelete && req.http.session != "" {
 		// In a revision without sessions nobody has asked yet whose it is.
 		id := req.http.session
 		if _, another := m.sessions.holder(id, req.principal.sessionOwner(m.perUser), m.now()); !another {

@@ -201,6 +201,13 @@ func tokenLen(s string) int {
 
 func token68Len(s string) int {
 	i := 0
+	for len(s)-i >= 8 { // most of a token, in a third of the time
+		b := s[i : i+8]
+		if class[b[0]]&class[b[1]]&class[b[2]]&class[b[3]]&class[b[4]]&class[b[5]]&class[b[6]]&class[b[7]]&t68char == 0 {
+			break
+		}
+		i += 8
+	}
 	for i < len(s) && class[s[i]]&t68char != 0 {
 		i++
 	}

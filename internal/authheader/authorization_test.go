@@ -226,3 +226,23 @@ func BenchmarkQueryToken(b *testing.B) {
 		}
 	}
 }
+
+// No byte outside the grammar passes, wherever it stands; runs of good ones are looked at several at a time.
+func TestParse_EveryPlace(t *testing.T) {
+	for length := range 40 {
+		good := strings.Repeat("a", length+1)
+		for at := range len(good) {
+			for _, bad := range []string{" ", "\x00", "\x80", "\xff", "\"", ",", "(", "@", "[", "`", "{", "\x7f"} {
+				text := good[:at] + bad + good[at+1:]
+				_, err := authheader.Parse(http.Header{"Authorization": {"Bearer " + text}})
+				if bad == " " && (at == 0 && length > 0) {
+					require.NoError(t, err, "a further space before the token")
+					continue
+				}
+				require.Error(t, err, "%q", text)
+			}
+		}
+		_, err := authheader.Parse(http.Header{"Authorization": {"Bearer " + good}})
+		require.NoError(t, err)
+	}
+}

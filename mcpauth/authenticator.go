@@ -68,6 +68,27 @@ func (a *authentication) holds(r *http.Request) bool {
 	return slices.ContainsFunc(a.headers, func(name string) bool { return len(r.Header[name]) > 0 })
 }
 
+// withoutSecrets is an error as a log may have it: without the credentials that it may quote, of which it is known here
+// where they stand (SEC-02).
+func (a *authentication) withoutSecrets(r *http.Request, err error) error {
+	text := err.Error()
+	for _, name := range a.headers {
+		for _, value := range r.Header[name] {
+			for _, secret := range append([]string{value}, strings.FieldsFunc(value, func(c rune) bool { return strings.ContainsRune(" ,;=\"", c) })...) {
+				if len(secret) >= minSecret {
+					text = strings.ReplaceAll(text, secret, "[redacted]")
+					if quoted := strconv.Quote(secret); len(quoted) > len(secret)+2 {
+						text = strings.ReplaceAll(text, quoted[1:len(quoted)-1], "[redacted]")
+					}
+				}
+			}
+		}
+	}
+	return errors.New(text)
+}
+
+const minSecret = 8 // what is shorter may be the name of a scheme, or a word of the error's own
+
 const headerAuthorization, headerCookie = "Authorization", "Cookie"
 
 // addAuthenticators reads Config.Authenticators. It returns the fields that browsers must be allowed to
@@ -164,9 +185,11 @@ func (m *Middleware) askAuthenticators(r *http.Request, used schemes, inQuery bo
 		case errors.Is(err, ErrNoCredentials):
 			continue
 		case errors.Is(err, ErrUnavailable):
-			return nil, &refusal{unavailable(0), explanation{reason: ReasonUnavailable, expected: "an answer from the Authenticator", got: "an error", err: err}}
+			return nil, &refusal{unavailable(0), explanation{reason: ReasonUnavailable, expected: "an answer from the Authenticator", got: "an error", err: a.withoutSecrets(r, err)}}
 		case err != nil:
-			return nil, m.authenticatorRefuses(used, err)
+			refused := m.authenticatorRefuses(used, err)
+			refused.why.err = a.withoutSecrets(r, err)
+			return nil, refused
 		case p.ID() == "":
 			return nil, m.authenticatorRefuses(used, errors.New("the Authenticator returned neither a caller nor an error"))
 		case m.leftOf(p) <= 0:

@@ -98,7 +98,7 @@ func (m *Middleware) refused(e *Error, p *Principal, revision string) answer {
 	a := answer{status: e.Status, code: e.Code, metadata: m.metadataURL}
 	switch {
 	case e.Status == http.StatusServiceUnavailable || e.Status == http.StatusTooManyRequests:
-		a.retryAfter = max(e.RetryAfter, time.Second)
+		a.retryAfter = min(max(e.RetryAfter, time.Second), maxWait)
 		a.code = ""
 		return a
 	case e.Status == http.StatusUnauthorized && a.code == "":

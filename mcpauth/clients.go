@@ -11,7 +11,8 @@ import (
 )
 
 // A ClientLimit is what an application may do at most, whatever its tokens say. The zero value lets it
-// connect, and do what needs no scope and no role.
+// connect, and do what needs no scope and no role. With Config.SessionPerUser, it shares the sessions of its user's
+// other applications, and so may read what they were sent.
 type ClientLimit struct {
 	// Issuers are those whose client this is, each the URL of one of Config.Issuers. Nil: all of them, which
 	// is right where there is one issuer, and for a client id that is the URL of a metadata document. Any
@@ -53,13 +54,23 @@ func newRights(hierarchy *scopes.Mapping, lists ...map[string]ClientLimit) *righ
 			r.clients = make(map[string]clientLimit)
 		}
 		for id, limit := range list {
-			r.clients[id] = clientLimit{slices.Clone(limit.Issuers), hierarchy.Extend(scopes.NewGrant(limit.Scopes, limit.Roles)), limit.Unlimited}
+			r.clients[id] = clientLimit{slices.Clone(limit.Issuers), scopes.NewGrant(limit.Scopes, limit.Roles), limit.Unlimited}
 		}
 	}
 	if r.clients == nil && r.hierarchy == nil {
 		return nil
 	}
 	return r
+}
+
+// cloneClients copies a list in depth.
+func cloneClients(list map[string]ClientLimit) map[string]ClientLimit {
+	out := maps.Clone(list)
+	for id, limit := range out {
+		limit.Issuers, limit.Scopes, limit.Roles = slices.Clone(limit.Issuers), slices.Clone(limit.Scopes), slices.Clone(limit.Roles)
+		out[id] = limit
+	}
+	return out
 }
 
 // checkClients says what is wrong with a list of clients.
@@ -88,6 +99,9 @@ func (m *Middleware) checkClient(id string, limit ClientLimit, field string, err
 		if !m.isIssuer(name) {
 			add(fmt.Sprintf("Issuers[%d]", i), "%q is the URL of none of Issuers", name)
 		}
+	}
+	if limit.Issuers != nil && len(limit.Issuers) == 0 {
+		add("Issuers", "is there and empty, so the entry would stand for nobody; name the issuers, or leave it out")
 	}
 	if limit.Issuers != nil && id == otherClients {
 		add("Issuers", "leave it out: the entry stands for all other clients")
@@ -140,7 +154,7 @@ func (r *rights) shape(m *Middleware, p *Principal) (g scopes.Grant, listed bool
 	case limit.unlimited:
 		return own, true
 	}
-	return own.Within(p.mapping.Extend(limit.grant)), true
+	return own.Within(r.hierarchy.Extend(p.mapping.Extend(limit.grant))), true // in the order of own
 }
 
 // standing is what a caller may do under the rights of x.

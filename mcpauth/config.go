@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -229,7 +228,7 @@ func New(cfg Config) (*Middleware, error) {
 		mark:     new(mark),
 		resource: cfg.Resource, base: slices.Clone(cfg.BaseScopes), realm: cfg.Realm, maxBody: cfg.MaxBodyBytes,
 		rootMetadata: cfg.RootMetadata, keepStreams: cfg.KeepStreams, perUser: cfg.SessionPerUser, conceal: cfg.Conceal, guests: slices.Clone(cfg.Guests), listing: cfg.Listing, stepUp: cfg.StepUp,
-		policy: cfg.Policy, listPolicy: cfg.ListPolicy, audited: maps.Clone(cfg.AuditArguments), onDecision: cfg.OnDecision, revoked: cfg.Revoked, now: cfg.Now, log: cfg.Logger,
+		policy: cfg.Policy, listPolicy: cfg.ListPolicy, audited: cloneNames(cfg.AuditArguments), onDecision: cfg.OnDecision, revoked: cfg.Revoked, now: cfg.Now, log: cfg.Logger,
 	}
 	if m.now == nil {
 		m.now = time.Now
@@ -306,8 +305,8 @@ func New(cfg Config) (*Middleware, error) {
 	}
 	m.checkClients(cfg.Clients, &errs)
 	m.addLimits(cfg.Limits, &errs)
-	m.rules.clients = maps.Clone(cfg.Clients)
-	m.rules.rights = newRights(nil, cfg.Clients)
+	m.rules.clients = cloneClients(cfg.Clients)
+	m.rules.rights = newRights(nil, m.rules.clients)
 	headers := m.addAuthenticators(cfg, &errs)
 	if m.origins, err = cors.New(cors.Config{Resource: cfg.Resource, Origins: cfg.Origins, Headers: headers}); err != nil {
 		errs.add("Origins", "%w", err)

@@ -8,6 +8,7 @@ var cures = map[Reason]string{
 	ReasonFixedGrant:        "grant the scopes to these credentials where they are kept; the client cannot ask for more",
 	ReasonClientLimit:       "add the scope or role to the application's entry in Config.Clients or in the policy's clients",
 	ReasonLogin:             "the client can have the user sign in anew with the acr_values and max_age of the challenge",
+	ReasonNoLogin:           "use a login for this operation instead of a key; if it was one, the values of RequireLogin for it exclude each other",
 	ReasonNoRule:            "declare a rule, or set Config.Unlisted",
 	ReasonUnsafeURI:         "the client must send the URI without . and .. segments",
 	ReasonPolicy:            "the cause says what the Policy found; change the Policy or the call",
@@ -30,7 +31,7 @@ var cures = map[Reason]string{
 	ReasonQueryToken:           "tokens in URLs end up in logs; the client must send the header",
 	ReasonCredentials:          "the cause says what the Authenticator found; give the caller new credentials if they should be good",
 	ReasonBoundToken:           "accept DPoP or certificates, or have the authorization server issue plain bearer tokens",
-	ReasonFailures:             "see who sends bad credentials from this address; behind a proxy, name it in Limits.TrustedProxies",
+	ReasonFailures:             "see who sends bad credentials from this address; behind a proxy, name it in Limits.Proxies",
 
 	ReasonTokenTooLong:        "have the authorization server put fewer groups or roles into the token",
 	ReasonTokenOpaque:         "have the authorization server issue JWTs for this resource, or set Issuer.Introspection",

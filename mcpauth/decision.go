@@ -84,15 +84,12 @@ func (m *Middleware) weigh(x *index, p *Principal, op Operation) (scopes.Rule, R
 	case reason != "":
 		return scopes.Rule{}, reason
 	case rule.Met(held):
-		if m.lacks(x, p, op) != nil {
-			return rule, ReasonLogin
-		}
-		return rule, ReasonAllowed
+		return rule, m.weighLogin(x, p, op, ReasonAllowed)
 	case rule.Obtainable(held):
 		if p.fixed {
 			return rule, ReasonFixedGrant
 		}
-		return rule, ReasonInsufficientScope
+		return rule, m.weighLogin(x, p, op, ReasonInsufficientScope)
 	case rule.Obtainable(held.Whole()):
 		return rule, ReasonClientLimit
 	}
@@ -106,8 +103,8 @@ func (m *Middleware) judge(x *index, p *Principal, op Operation) verdict {
 	if reason == ReasonInsufficientScope || reason == ReasonLogin {
 		held, _ := m.standing(x, p)
 		v.needed = rule.Challenge(held)
-		if v.login = m.lacks(x, p, op); v.login != nil && p != guest {
-			v.reason = ReasonLogin // even where a scope is missing, too: one sign-in can bring both
+		if reason == ReasonLogin {
+			v.login, _ = m.lacks(x, p, op)
 		}
 	}
 	return v
@@ -153,9 +150,6 @@ func (m *Middleware) refusal(p *Principal, v verdict, op Operation) *Error {
 			Description: missing(v.needed, p.Grant()) + " required for " + describe(op),
 		}
 	case ReasonLogin:
-		if p.fields().fixed {
-			return &Error{Status: http.StatusForbidden, Reason: v.reason} // CH-23: no sign-in is behind these credentials
-		}
 		return insufficientLogin(v.login, v.needed)
 	}
 	return &Error{Status: http.StatusForbidden, Reason: v.reason}
@@ -208,14 +202,14 @@ func (m *Middleware) Visible(p *Principal, op Operation) bool {
 
 // Shows is [Middleware.Visible] for a whole Call, whose arguments do not count.
 func (m *Middleware) Shows(ctx context.Context, c *Call) bool {
-	if c == nil || !m.visible(c.Principal, c.Operation) {
+	if c == nil || !m.visible(m.rules.load(), c.Principal, c.Operation) {
 		return false
 	}
 	if m.listPolicy == nil {
 		return true
 	}
 	call := *c
-	call.Arguments = nil
+	call.Principal, call.Arguments = m.shaped(c.Principal), nil
 	if call.Time.IsZero() {
 		call.Time = m.now()
 	}
@@ -223,13 +217,13 @@ func (m *Middleware) Shows(ctx context.Context, c *Call) bool {
 }
 
 // visible is what the rules say.
-func (m *Middleware) visible(p *Principal, op Operation) bool {
-	switch _, reason := m.weigh(m.rules.load(), p, op); reason {
+func (m *Middleware) visible(x *index, p *Principal, op Operation) bool {
+	switch _, reason := m.weigh(x, p, op); reason {
 	case ReasonAllowed:
 		return true
 	case ReasonInsufficientScope, ReasonLogin:
 		return m.listing != ListAllowed
-	case ReasonRole, ReasonClientLimit:
+	case ReasonRole, ReasonClientLimit, ReasonNoLogin:
 		return m.listing == ListAll
 	}
 	return false

@@ -54,7 +54,7 @@ func (m *Middleware) weighGuest(x *index, op Operation) (scopes.Rule, Reason) {
 	case reason != "":
 		return scopes.Rule{}, reason
 	case targetOf(op) == methodTarget:
-		if slices.Contains(m.guests, op.Method) && !x.declares(op.Method) { // RequireMethod tightens for guests, too
+		if slices.Contains(m.guests, op.Method) && !x.declares(op.Method) { // RequireMethod and RequireLogin tighten for guests, too
 			return rule, ReasonAllowed
 		}
 		return rule, ReasonNoPrincipal
@@ -64,9 +64,14 @@ func (m *Middleware) weighGuest(x *index, op Operation) (scopes.Rule, Reason) {
 	return rule, ReasonRole
 }
 
-// declares reports whether RequireMethod says something about an open method.
+// declares reports whether RequireMethod or RequireLogin says something about an open method.
 func (x *index) declares(method string) bool {
-	_, exact := x.exact[methodTarget][method]
-	_, prefix := x.prefixes[methodTarget].find(method)
-	return exact || prefix
+	for _, set := range x.sets {
+		_, exact := set.exact[methodTarget][method]
+		_, prefix := set.prefixes[methodTarget].find(method)
+		if exact || prefix {
+			return true
+		}
+	}
+	return len(x.loginsOf(Operation{Method: method})) > 0
 }

@@ -175,11 +175,24 @@ func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 		}
 	}
 	m.checkPrefixes(errs)
+	m.checkRolePrefixes(cfg, errs)
 	tokens, err := jwt.New(verified, cfg.Now)
 	if err != nil {
 		*errs = append(*errs, err)
 	}
 	m.tokens = tokens
+}
+
+// checkRolePrefixes makes sure that an issuer whose roles have a prefix is the only one that can name them.
+func (m *Middleware) checkRolePrefixes(cfg Config, errs *mistakes) {
+	for i, a := range cfg.Issuers {
+		for j, b := range cfg.Issuers {
+			if m.issuers[i].hasRoles && m.issuers[j].hasRoles && a.Grants.RolePrefix != b.Grants.RolePrefix && strings.HasPrefix(b.Grants.RolePrefix, a.Grants.RolePrefix) {
+				errs.add(fmt.Sprintf("Issuers[%d].Grants.RolePrefix", i), "%q begins that of Issuers[%d], %q, so this issuer could name the other's roles; write prefixes none of which begins another, at each issuer that has roles",
+					a.Grants.RolePrefix, j, b.Grants.RolePrefix)
+			}
+		}
+	}
 }
 
 // withoutIssuers is for servers that accept no access tokens.

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-mcpauth/sdk/internal/authheader"
 	"github.com/go-mcpauth/sdk/internal/clientaddr"
 	"github.com/go-mcpauth/sdk/internal/ratelimit"
 )
@@ -24,18 +25,20 @@ import (
 // A request counts once, after its credentials were found good and before its body is read; each operation in
 // it that Operations names counts once more, after its rule was met.
 type Limits struct {
-	Caller Rate // requests of one caller: issuer, subject and client together, as in Principal.ID
-	Client Rate // requests of one application, those of all its users together; callers without a client id have none
+	Caller Rate // requests of one user, by issuer and subject, whatever the client; of an application without a user, its own
+	Client Rate // requests of one application, those of all its users together; without Caller, one of them can use it up
 
-	// Operations limits, for each caller by itself, single operations. A key is a method, "tools/list", or a
+	// Operations limits, for each such caller by itself, single operations. A key is a method, "tools/list", or a
 	// method and a name, "tools/call send_mail", either of which may end in an asterisk. The exact key wins
-	// over a longer prefix, and that over a shorter one; operations under one key share its rate.
+	// over a longer prefix, and that over a shorter one; operations under one key share its rate. Other
+	// spellings of a resource's URI count as that URI.
 	Operations map[string]Rate
 
 	// Failures limits requests with bad credentials from one address, or one IPv6 network of 64 bits. Whoever
 	// has used them up is answered 429 without a look at new credentials until there is room again; tokens that
-	// this process remembers as good still work. It is counted by each process for itself. Tokens that expired
-	// count as well, so leave room for clients that share an address. (SEC-06)
+	// this process remembers as good still work. It is counted by each process for itself. Credentials count
+	// while they are looked at, too, and tokens that expired, so leave room for clients that share an address:
+	// no less than 30 at once. Without remembered tokens (CachedTokens) good ones are refused as well. Where an address cannot be told, as on a Unix socket, nothing is limited. (SEC-06)
 	Failures Rate
 
 	// Proxies are those in front whose word about a client's address is taken, for Failures. Behind a proxy that is
@@ -84,9 +87,9 @@ type LimitBucket struct {
 // A LimitStore counts for all replicas. It must be safe for concurrent use.
 type LimitStore interface {
 	// Take takes one event from each bucket, or none from any if one of them has none left, and returns zero,
-	// or how long until it could succeed. Buckets of different groups never meet in one call. A bucket that
-	// is not known is full. A store that cannot tell must return an error: see [Limits].Open. ctx ends
-	// after 2 s.
+	// or how long until it could succeed. Buckets of different groups never meet in one call, and a bucket is
+	// always in the same group. One that is not known is full. A store that cannot tell must return an error:
+	// see [Limits].Open. ctx ends after 2 s.
 	Take(ctx context.Context, group [32]byte, buckets []LimitBucket) (wait time.Duration, err error)
 }
 
@@ -181,15 +184,16 @@ func (m *Middleware) addLimits(in Limits, errs *mistakes) {
 
 // checkLimitKey finds keys that no operation has.
 func checkLimitKey(key string) error {
-	method, name, _ := strings.Cut(key, " ")
+	method, name, named := strings.Cut(key, " ")
+	hasNames := targetOf(Operation{Method: method, Name: "x"}) != methodTarget
 	switch {
 	case key == "":
 		return errors.New("the key is empty; write a method, or a method and a name")
 	case strings.Contains(strings.TrimSuffix(key, "*"), "*"):
 		return errors.New("an asterisk may only stand at the end")
-	case name == "" && strings.HasSuffix(method, "*"), name != "":
-		return nil
-	case targetOf(Operation{Method: method}) != methodTarget:
+	case named && (!hasNames || name == ""):
+		return fmt.Errorf("operations of %q have no names; write the method alone, and as the specification spells it", method)
+	case !named && !strings.HasSuffix(key, "*") && targetOf(Operation{Method: method}) != methodTarget:
 		return fmt.Errorf("write %q: operations of this method have names", method+" *")
 	}
 	return nil
@@ -208,7 +212,21 @@ func (r Rate) String() string {
 
 // find returns the rate for an operation, and the key that it stands under.
 func (l *limitRules) find(op Operation) (key string, rate Rate) {
-	name := op.String()
+	if len(l.exact)+len(l.prefixes) == 0 {
+		return "", Rate{}
+	}
+	if key, rate = l.lookUp(op.String()); key != "" || targetOf(op) != resourceTarget {
+		return key, rate
+	}
+	for _, reading := range readings(op.Name) {
+		if key, rate = l.lookUp(Operation{Method: op.Method, Name: reading}.String()); key != "" {
+			return key, rate
+		}
+	}
+	return "", Rate{}
+}
+
+func (l *limitRules) lookUp(name string) (key string, rate Rate) {
 	if rate, ok := l.exact[name]; ok {
 		return name, rate
 	}
@@ -239,14 +257,20 @@ func countOfEvents(kind, of string, rate Rate, whose ...string) count {
 	return count{bucket: LimitBucket{Key: sha256.Sum256(buf), Rate: rate}, of: of}
 }
 
-// requestCounts are what one request of a caller counts for. A guest is known by the address alone.
+// ofCaller is whom the counts of a caller are for. A user who registers another client stays the same, and a guest is
+// known by the address alone.
+func ofCaller(p *Principal, source string) []string {
+	if p == guest {
+		return []string{"guest", source}
+	}
+	return []string{"caller", p.sessionOwner(true)}
+}
+
+// requestCounts are what one request of a caller counts for. The caller's own comes first, so that whoever has used it up
+// takes nothing from the others of the application.
 func (l *limiter) requestCounts(p *Principal, source string) (out []count) {
 	if l.caller != (Rate{}) {
-		whose := p.ID()
-		if p == guest {
-			whose = "guest " + source
-		}
-		out = append(out, countOfEvents("caller", "the caller", l.caller, whose))
+		out = append(out, countOfEvents("request", "the caller", l.caller, ofCaller(p, source)...))
 	}
 	if l.client != (Rate{}) && p.ClientID() != "" {
 		out = append(out, countOfEvents("client", "the application", l.client, p.Issuer(), p.ClientID()))
@@ -254,61 +278,48 @@ func (l *limiter) requestCounts(p *Principal, source string) (out []count) {
 	return out
 }
 
-// operationCounts are what one operation counts for.
-func (l *limiter) operationCounts(p *Principal, op Operation) []count {
+// operationCount is what one operation counts for, if there is a limit for it.
+func (l *limiter) operationCount(p *Principal, op Operation, source string) []count {
 	key, rate := l.operations.find(op)
 	if key == "" {
 		return nil
 	}
-	return []count{countOfEvents("operation", "the caller, of "+key, rate, p.ID(), key)}
+	return []count{countOfEvents("operation", "the caller, of "+key, rate, append(ofCaller(p, source), key)...)}
 }
 
-// take takes from all counts or from none. It is nil where the caller may go on.
+// take takes from one count after the other, until one has nothing left. It is nil where the caller may go on.
 func (m *Middleware) take(ctx context.Context, p *Principal, counts []count) *Error {
 	l := m.limits
-	if len(counts) == 0 {
-		return nil
-	}
-	// Buckets of one application's callers meet in the one of the application, so it is what groups them.
-	group := countOfEvents("group", "", Rate{}, p.Issuer(), p.ClientID()).bucket.Key
-	wait, err := l.ask(ctx, p, group, counts)
-	switch {
-	case err != nil && l.open:
-		now := m.now().UnixNano()
-		if last := l.reported.Load(); now-last > int64(openReportedAt) && l.reported.CompareAndSwap(last, now) {
-			m.log.ErrorContext(ctx, "mcpauth: nobody counts, and Limits.Open lets requests pass", "error", loggable(err.Error()))
+	for _, c := range counts {
+		wait, err := l.ask(ctx, p, c)
+		switch {
+		case err != nil && l.open:
+			now := m.now().UnixNano()
+			if last := l.reported.Load(); now-last > int64(openReportedAt) && l.reported.CompareAndSwap(last, now) {
+				m.log.ErrorContext(ctx, "mcpauth: nobody counts, and Limits.Open lets requests pass", "error", loggable(err.Error()))
+			}
+		case err != nil:
+			return &Error{Status: http.StatusServiceUnavailable, Reason: ReasonLimitStore, Err: err, expected: "an answer from the store of limits", got: "an error"}
+		case wait != 0:
+			wait = min(max(wait, time.Second), maxWait)
+			return &Error{Status: http.StatusTooManyRequests, Reason: ReasonRateLimit, RetryAfter: wait,
+				expected: "at most " + c.bucket.Rate.String() + " for " + c.of, got: "more; there is room again in " + wait.Round(time.Millisecond).String()}
 		}
-		return nil
-	case err != nil:
-		return &Error{Status: http.StatusServiceUnavailable, Reason: ReasonLimitStore, Err: err, expected: "an answer from the store of limits", got: "an error"}
-	case wait != 0:
-		var most []string
-		for _, c := range counts {
-			most = append(most, c.bucket.Rate.String()+" for "+c.of)
-		}
-		return &Error{Status: http.StatusTooManyRequests, Reason: ReasonRateLimit, RetryAfter: wait,
-			expected: "at most " + strings.Join(most, ", and "), got: "more; there is room again in " + wait.Round(time.Millisecond).String()}
 	}
 	return nil
 }
 
-func (l *limiter) ask(ctx context.Context, p *Principal, group [32]byte, counts []count) (time.Duration, error) {
+const maxWait = 366 * 24 * time.Hour // what a Retry-After says at most
+
+func (l *limiter) ask(ctx context.Context, p *Principal, c count) (time.Duration, error) {
 	if l.store != nil {
-		buckets := make([]LimitBucket, len(counts))
-		for i, c := range counts {
-			buckets[i] = c.bucket
-		}
 		ctx, cancel := context.WithTimeout(ctx, limitTimeout)
 		defer cancel()
-		return l.store.Take(ctx, group, buckets)
+		return l.store.Take(ctx, c.bucket.Key, []LimitBucket{c.bucket})
 	}
-	var room [4]ratelimit.Bucket
-	buckets := room[:0]
-	for _, c := range counts {
-		buckets = append(buckets, ratelimit.Bucket{Key: c.bucket.Key, Rate: c.bucket.Rate.in()})
-	}
+	room := [1]ratelimit.Bucket{{Key: c.bucket.Key, Rate: c.bucket.Rate.in()}}
 	// Who makes many callers up are the clients of one user, where clients register themselves.
-	return l.memory.Take(sha256.Sum256([]byte(p.sessionOwner(true))), buckets)
+	return l.memory.Take(sha256.Sum256([]byte(p.sessionOwner(true))), room[:])
 }
 
 // limitRequest is nil where a request of this caller is not one too many.
@@ -316,11 +327,7 @@ func (m *Middleware) limitRequest(r *http.Request, p *Principal) *refusal {
 	if m.limits == nil {
 		return nil
 	}
-	source := ""
-	if p == guest {
-		source = m.limits.source(r)
-	}
-	e := m.take(r.Context(), p, m.limits.requestCounts(p, source))
+	e := m.take(r.Context(), p, m.limits.requestCounts(p, m.limits.guestSource(r, p)))
 	if e == nil {
 		return nil
 	}
@@ -328,24 +335,31 @@ func (m *Middleware) limitRequest(r *http.Request, p *Principal) *refusal {
 		explanation{reason: e.Reason, expected: e.expected, got: e.got, caller: p, err: e.Err}}
 }
 
-// limitOperation likewise for one operation; with whole, also for the request that it is, where there is no HTTP.
-func (m *Middleware) limitOperation(ctx context.Context, p *Principal, op Operation, whole bool) *Error {
+// limitOperation likewise for one operation of an HTTP request, or of none: then it is a request as well.
+func (m *Middleware) limitOperation(ctx context.Context, r *http.Request, p *Principal, op Operation) *Error {
 	if m.limits == nil {
 		return nil
 	}
-	counts := m.limits.operationCounts(p, op)
-	if whole {
-		counts = append(counts, m.limits.requestCounts(p, "")...)
+	if r == nil {
+		return m.take(ctx, p, append(m.limits.requestCounts(p, ""), m.limits.operationCount(p, op, "")...))
 	}
-	return m.take(ctx, p, counts)
+	return m.take(ctx, p, m.limits.operationCount(p, op, m.limits.guestSource(r, p)))
 }
 
-// source is where a request comes from: an address, or a network where one subscriber has all of it. What cannot be
-// told is one source.
+// guestSource is where a guest comes from; others are known by name.
+func (l *limiter) guestSource(r *http.Request, p *Principal) string {
+	if p != guest {
+		return ""
+	}
+	return l.source(r)
+}
+
+// source is where a request comes from: an address, or a network where one subscriber has all of it. It is empty where
+// that cannot be told.
 func (l *limiter) source(r *http.Request) string {
 	addr, err := l.proxies.Client(r.RemoteAddr, r.Header)
 	if err != nil {
-		return "unknown"
+		return ""
 	}
 	bits := addr.BitLen()
 	if addr.Is6() {
@@ -353,42 +367,63 @@ func (l *limiter) source(r *http.Request) string {
 	}
 	prefix, err := addr.Prefix(bits)
 	if err != nil {
-		return "unknown"
+		return ""
 	}
 	return prefix.String()
 }
 
-// failuresOf is the bucket of a source.
-func (l *limiter) failuresOf(source string) ratelimit.Bucket {
-	c := countOfEvents("failures", "", l.failures, source)
-	return ratelimit.Bucket{Key: c.bucket.Key, Rate: l.failures.in()}
+// A look is a request whose credentials somebody looks at, counted for its source from the beginning: who asks many times
+// at once gets no more looks than who asks one after the other.
+type look struct {
+	limits *limiter
+	bucket ratelimit.Bucket
+	wait   time.Duration // until anything new is believed from there; zero: now
 }
 
-// blocked is how long nothing new is believed from where a request comes; zero: not at all. A memory that is full
-// blocks nobody, or a flood from many addresses would shut out everyone.
-func (l *limiter) blocked(r *http.Request) time.Duration {
-	if l == nil || l.failed == nil {
-		return 0
+// look counts a request with credentials that are not known to be good. A memory that is full, and a source that cannot be
+// told, limit nobody, or a flood from many addresses would shut out everyone.
+func (m *Middleware) look(r *http.Request) (l look) {
+	if m.limits == nil || m.limits.failed == nil || m.credentialFields(r) == 0 && !m.holdsOther(r) {
+		return l
 	}
-	wait, err := l.failed.Wait(l.failuresOf(l.source(r)))
-	if err != nil {
-		return 0
+	source := m.limits.source(r)
+	if source == "" {
+		return l
 	}
-	return wait
+	if creds, err := authheader.Parse(r.Header); err == nil && m.remembers(creds.Token) {
+		return l
+	}
+	bucket := ratelimit.Bucket{Key: countOfEvents("failures", "", m.limits.failures, source).bucket.Key, Rate: m.limits.failures.in()}
+	wait, err := m.limits.failed.Take(sha256.Sum256([]byte(source)), []ratelimit.Bucket{bucket})
+	switch {
+	case err != nil:
+		return l
+	case wait > 0:
+		return look{wait: wait}
+	}
+	return look{limits: m.limits, bucket: bucket}
 }
 
-// failure counts a request with bad credentials.
-func (l *limiter) failure(r *http.Request) {
-	if l == nil || l.failed == nil {
-		return
+// good takes a look back: the credentials were no failure.
+func (l *look) good() {
+	if l.limits != nil {
+		l.limits.failed.Give(l.bucket)
 	}
-	source := l.source(r)
-	_, _ = l.failed.Take(sha256.Sum256([]byte(source)), []ratelimit.Bucket{l.failuresOf(source)})
+}
+
+// isFailure reports whether what was refused may have been a guess. A token in the URL was not looked at, and any page can
+// have a browser send one; that a nonce is missing is how DPoP begins; nobody can guess a cookie by sending none.
+func (m *Middleware) isFailure(r *http.Request, refused *refusal) bool {
+	switch {
+	case refused == nil || refused.answer.status != http.StatusUnauthorized, refused.answer.code == codeUseNonce, refused.why.reason == ReasonQueryToken:
+		return false
+	}
+	return refused != m.anonymous || m.credentialFields(r) > 0
 }
 
 // tooManyFailures is the answer where new credentials are not looked at.
 func tooManyFailures(l *limiter, wait time.Duration) *refusal {
-	return &refusal{answer{status: http.StatusTooManyRequests, retryAfter: max(wait, time.Second)}, explanation{
+	return &refusal{answer{status: http.StatusTooManyRequests, retryAfter: min(max(wait, time.Second), maxWait)}, explanation{
 		reason: ReasonFailures, expected: "at most " + l.failures.String() + " requests with bad credentials from one address", got: "more",
 	}}
 }

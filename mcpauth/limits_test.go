@@ -47,7 +47,7 @@ func TestLimits(t *testing.T) {
 	require.Len(t, d, 1)
 	require.Equal(t, mcpauth.ReasonRateLimit, d[0].Reason)
 	require.Equal(t, "ada", d[0].Principal.Subject())
-	require.Equal(t, "at most 4 in 4s for the caller, and 6 in 6s for the application", d[0].Expected)
+	require.Equal(t, "at most 4 in 4s for the caller", d[0].Expected)
 	require.Equal(t, "more; there is room again in 1s", d[0].Got)
 
 	require.Equal(t, http.StatusOK, status(call("whoami"), uma), "another user, the same application")
@@ -132,19 +132,28 @@ func TestLimits_SharedStore(t *testing.T) {
 		h := auth.Wrap(sdkHandler(newServer(auth), true))
 		status := func(token string) int { return serve(h, post(call("whoami"), token)).Code }
 		require.Equal(t, http.StatusOK, status(is.token(t)))
-		require.Len(t, store.asked, 2, "one round trip before the body, one for the operation")
-		require.Equal(t, store.groups[0], store.groups[1])
-		require.Len(t, store.asked[0], 2)
-		require.Equal(t, mcpauth.Rate{Events: 5, Per: time.Second, Burst: 7}, store.asked[0][1].Rate)
-		require.Equal(t, 6, store.asked[1][0].Rate.Events)
-		require.Equal(t, http.StatusOK, status(is.token(t, claims{"sub": "uma"})))
-		require.Equal(t, store.groups[0], store.groups[2], "callers of one application meet in its bucket")
-		require.NotEqual(t, store.asked[0][0].Key, store.asked[2][0].Key)
-		require.Equal(t, store.asked[0][1].Key, store.asked[2][1].Key)
-		require.NotEqual(t, store.asked[1][0].Key, store.asked[3][0].Key)
-		require.Equal(t, http.StatusOK, status(is.token(t, claims{"client_id": "other"})))
-		require.NotEqual(t, store.groups[0], store.groups[4])
-		require.NotEqual(t, store.asked[0][1].Key, store.asked[4][1].Key)
+		require.Len(t, store.asked, 3, "one round trip for each limit")
+		for i, events := range []int{4, 5, 6} {
+			require.Len(t, store.asked[i], 1)
+			require.Equal(t, events, store.asked[i][0].Rate.Events)
+			require.Equal(t, store.asked[i][0].Key, store.groups[i], "a bucket is always in one group")
+		}
+		require.Equal(t, mcpauth.Rate{Events: 5, Per: time.Second, Burst: 7}, store.asked[1][0].Rate)
+		keys := func(token string) (out [3][32]byte) {
+			store.asked = nil
+			require.Equal(t, http.StatusOK, status(token))
+			for i := range out {
+				out[i] = store.asked[i][0].Key
+			}
+			return out
+		}
+		ada, uma, other := keys(is.token(t)), keys(is.token(t, claims{"sub": "uma"})), keys(is.token(t, claims{"client_id": "other"}))
+		require.NotEqual(t, ada[0], uma[0])
+		require.Equal(t, ada[1], uma[1], "users of one application share its count")
+		require.NotEqual(t, ada[2], uma[2])
+		require.Equal(t, ada[0], other[0], "a user stays the same with another application")
+		require.NotEqual(t, ada[1], other[1])
+		require.Equal(t, ada[2], other[2])
 
 		store.wait = 90 * time.Second
 		requireLimited(t, serve(h, post(call("whoami"), is.token(t))), "90")

@@ -73,19 +73,22 @@ func TestAuditArguments(t *testing.T) {
 	var log audit
 	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
 		cfg.OnDecision = log.add
-		cfg.AuditArguments = map[string][]string{"write": {"path", "long", "absent"}}
+		cfg.AuditArguments = map[string][]string{"write": {"path", "long", "absent", "both"}}
 	})
 	h := auth.Wrap(&spy{})
 	newServer(auth)
-	arguments := map[string]any{"path": "/a", "Path": "/b", "long": strings.Repeat("x", 1024), "secret": "s3cret"}
+	arguments := map[string]any{"path": "/a", "both": 1, "BOTH": 2, "long": strings.Repeat("x", 1024), "secret": "s3cret"}
 	for tool, want := range map[string]map[string]json.RawMessage{
-		"write":  {"path": json.RawMessage(`"/a"`), "long": json.RawMessage("null")},
+		"write":  {"path": json.RawMessage(`"/a"`)},
 		"whoami": nil,
 	} {
 		serve(h, post(rpc("tools/call", map[string]any{"name": tool, "arguments": arguments}), is.scoped(t, "files:write")))
 		d := log.take()
 		require.Len(t, d, 1)
 		require.Equal(t, want, d[0].Arguments, tool)
+		if tool == "write" {
+			require.Equal(t, []string{"long", "both"}, d[0].WithheldArguments, "a handler may take another member for it")
+		}
 	}
 	serve(h, post(rpc("tools/call", map[string]any{"name": "write", "arguments": []any{1}}), is.scoped(t, "")))
 	require.Nil(t, log.take()[0].Arguments)

@@ -129,7 +129,8 @@ func (l *list[S, T, R]) filter(ctx context.Context, m *Middleware, p *Principal,
 	items, cursor, cache := l.fields(&out)
 	size := max(1, len(*items)) // of a full page, where there is a cursor
 	shown, last := make([]T, 0, len(*items)), ""
-	view := view{m: m, p: p, alike: m.rules.load().alike[l.ref]}
+	x := m.rules.load()
+	view := view{m: m, x: x, p: p, alike: x.alike[l.ref]}
 	call := m.listCall(p, req)
 	keep := func(page []T) {
 		for _, item := range page {
@@ -196,6 +197,7 @@ func (p Policy) shows(ctx context.Context, call Call, op Operation) bool {
 // A view asks the rules for one caller and list, once for all items with equal rules.
 type view struct {
 	m     *Middleware
+	x     *index
 	p     *Principal
 	alike map[string]uint32
 	known [64]struct{ asked, shown bool } // by number: few rules differ
@@ -204,11 +206,11 @@ type view struct {
 func (v *view) shows(op Operation) bool {
 	number, ok := v.alike[op.Name]
 	if !ok || number >= uint32(len(v.known)) {
-		return v.m.visible(v.p, op)
+		return v.m.visible(v.x, v.p, op)
 	}
 	k := &v.known[number]
 	if !k.asked {
-		k.asked, k.shown = true, v.m.visible(v.p, op)
+		k.asked, k.shown = true, v.m.visible(v.x, v.p, op)
 	}
 	return k.shown
 }

@@ -38,7 +38,8 @@ const (
 //
 // Who lacks it is answered 401 insufficient_user_authentication with acr_values, max_age and the scopes of the
 // operation, so that one new sign-in is enough. Lists show the operation as they show one that lacks a
-// scope. A token without the claims has not been issued after such a sign-in. It panics for a name or Login
+// scope. API keys and other credentials that no sign-in is behind are refused with a bare 403, and so is everyone where
+// several declarations have no acr value in common. A token without the claims has not been issued after such a sign-in. It panics for a name or Login
 // that could never be.
 func (m *Middleware) RequireLogin(op Operation, l Login) {
 	kind, name := targetOf(op), op.Name
@@ -84,6 +85,26 @@ func (t *table) declareLogin(kind target, name string, l Login) {
 	t.index.Store(nil)
 }
 
+// A loginName is what a requirement was declared for.
+type loginName struct {
+	kind target
+	name string
+}
+
+func (l loginName) covers(name string) bool { return covers(l.kind, l.name, name) }
+
+// loginNames are all of them, in order. The table is locked.
+func (t *table) loginNames() (out []loginName) {
+	for kind := range t.logins {
+		for _, names := range [...]map[string][]Login{t.logins[kind], t.fileRules().logins[kind]} {
+			for _, name := range slices.Sorted(maps.Keys(names)) {
+				out = append(out, loginName{target(kind), name})
+			}
+		}
+	}
+	return out
+}
+
 // A logins is what sign-ins the things of one kind ask for.
 type logins struct {
 	exact     map[string][]Login
@@ -115,6 +136,7 @@ func newLogins(kind target, declared ...map[string][]Login) *logins {
 func (set *logins) add(kind target, name string, required []Login) {
 	if kind == resourceTarget && strings.Contains(name, "{") {
 		set.templates = append(set.templates, loginTemplate{uritemplate.MustNew(name), required})
+		set.exact[name] = append(set.exact[name], required...) // completions and lists name the template itself
 		return
 	}
 	into := set.exact
@@ -168,19 +190,37 @@ func (set *logins) find(found []Login, name string) []Login {
 	return found
 }
 
+// weighLogin is reason, unless the sign-in is not good enough. That comes before a scope that is missing, since one
+// sign-in can bring both, and where none can help it is said so.
+func (m *Middleware) weighLogin(x *index, p *Principal, op Operation, reason Reason) Reason {
+	switch missing, possible := m.lacks(x, p, op); {
+	case missing == nil:
+		return reason
+	case p.fixed || !possible:
+		return ReasonNoLogin
+	}
+	return ReasonLogin
+}
+
 // lacks returns what to ask for where the sign-in is not good enough for an operation: nil if it is. What is
-// good enough already is asked for as well, since the next sign-in takes its place.
-func (m *Middleware) lacks(x *index, p *Principal, op Operation) *Login {
+// good enough already is asked for as well, since the next sign-in takes its place. It is not possible where two
+// requirements exclude each other.
+func (m *Middleware) lacks(x *index, p *Principal, op Operation) (missing *Login, possible bool) {
 	required := x.loginsOf(op)
 	if len(required) == 0 {
-		return nil
+		return nil, true
 	}
 	var all Login
-	met := true
+	met, possible := true, true
 	for _, l := range required {
 		if len(l.ACRValues) > 0 {
 			met = met && slices.Contains(l.ACRValues, p.text("acr"))
-			all.ACRValues = common(all.ACRValues, l.ACRValues)
+			if all.ACRValues == nil {
+				all.ACRValues = l.ACRValues
+			} else {
+				all.ACRValues = common(all.ACRValues, l.ACRValues)
+				possible = possible && len(all.ACRValues) > 0
+			}
 		}
 		if l.MaxAge > 0 {
 			met = met && m.recent(p, l.MaxAge)
@@ -190,21 +230,14 @@ func (m *Middleware) lacks(x *index, p *Principal, op Operation) *Login {
 		}
 	}
 	if met {
-		return nil
+		return nil, true
 	}
-	return &all
+	return &all, possible
 }
 
-// common are the values that are good for both lists; where there are none, the later list is asked for first.
+// common are the values that are good for both lists. It is never nil.
 func common(a, b []string) []string {
-	if a == nil {
-		return b
-	}
-	out := slices.DeleteFunc(slices.Clone(a), func(v string) bool { return !slices.Contains(b, v) })
-	if len(out) == 0 {
-		return b
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(a), func(v string) bool { return !slices.Contains(b, v) })
 }
 
 // recent reports whether the user signed in no longer ago than maxAge, and not in the future.

@@ -140,10 +140,10 @@ func (h *protected) admit(w http.ResponseWriter, r *http.Request) (inner *http.R
 		w.WriteHeader(http.StatusNoContent)
 		return nil, nil
 	}
-	wait := m.limits.blocked(r)
-	p, refused := m.identify(w.Header(), r, wait)
-	if refused != nil && refused != m.anonymous && refused.answer.status == http.StatusUnauthorized && refused.answer.code != codeUseNonce {
-		m.limits.failure(r)
+	look := m.look(r)
+	p, refused := m.identify(w.Header(), r, look.wait)
+	if !m.isFailure(r, refused) {
+		look.good()
 	}
 	if refused != nil && refused == m.anonymous && len(m.guests) > 0 && m.credentialFields(r) == 0 {
 		var ok bool
@@ -333,7 +333,7 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 		if first >= 0 {
 			break // nothing runs, so nothing counts
 		}
-		if e := m.limitOperation(r.Context(), req.principal, o.op, false); e != nil {
+		if e := m.limitOperation(r.Context(), r, req.principal, o.op); e != nil {
 			refusals[i], first = e, i
 		}
 	}
@@ -354,7 +354,7 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 	var a answer
 	switch {
 	case e.Reason == ReasonNoRule || e.Reason == ReasonUnsafeURI,
-		m.conceal && (e.Reason == ReasonInsufficientScope || e.Reason == ReasonFixedGrant || e.Reason == ReasonRole || e.Reason == ReasonClientLimit || e.Reason == ReasonLogin):
+		m.conceal && (e.Reason == ReasonInsufficientScope || e.Reason == ReasonFixedGrant || e.Reason == ReasonRole || e.Reason == ReasonClientLimit || e.Reason == ReasonLogin || e.Reason == ReasonNoLogin):
 		a = unknown(ops[first].op, revision)
 	default:
 		a = m.refused(e, req.principal, revision)

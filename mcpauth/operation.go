@@ -54,8 +54,10 @@ type Decision struct {
 	TraceID   string     // from a well-formed traceparent (W3C Trace Context) in params._meta, else in the header, else empty
 
 	// Arguments holds those arguments of a tool or prompt that Config.AuditArguments names, as they came:
-	// foreign JSON of at most 1 KiB each; longer ones are null. Nil without any.
-	Arguments map[string]json.RawMessage
+	// foreign JSON of at most 1 KiB each. WithheldArguments names those that are longer, and those beside which
+	// there is one that differs in case only, since a handler may take that for it. Nil without any.
+	Arguments         map[string]json.RawMessage
+	WithheldArguments []string
 
 	// Expected, Got and Cure say in sentences, for an operator, what a refusal compared and what
 	// usually repairs it. They may hold claims, quoted, and never a token.

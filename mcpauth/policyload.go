@@ -54,12 +54,12 @@ func (e *PolicyError) Error() string {
 //
 // "tools", "prompts", "resources" and "methods" hold rules, in the syntax of [scopes.Parse], for names as
 // [Middleware.RequireTool] and its kin take them. What the program has declared stays as it is: a name that both rule is a
-// mistake, whichever comes second. "roles" and "scopes" say what each stands for, of callers with any kind of
+// mistake, whichever comes second, and where a pattern or another spelling of the one matches as well, both rules must be met. "roles" and "scopes" say what each stands for, of callers with any kind of
 // credentials, after what Issuer.Grants says; where they are present, every role or scope that the file
 // names must be among them. "clients" is [Config].Clients, and the entries of both count. "annotated" is for [Middleware.RequireAnnotated].
 // [PolicySchema] has the whole format.
 //
-// Rights that tokens were remembered with end with the file that gave them.
+// Rights that tokens were remembered with end with the file that gave them. Streams that are open go on.
 func (m *Middleware) LoadPolicy(data []byte) error {
 	file, mistakes := policyfile.Parse(data)
 	if len(mistakes) == 0 {
@@ -71,6 +71,7 @@ func (m *Middleware) LoadPolicy(data []byte) error {
 	if len(mistakes) == 0 {
 		return nil
 	}
+	mistakes = mistakes[:min(len(mistakes), maxMistakes)]
 	slices.SortStableFunc(mistakes, func(a, b *policyfile.Error) int {
 		if a.Line != b.Line {
 			return a.Line - b.Line
@@ -119,7 +120,8 @@ func readPolicy(path string) ([]byte, error) {
 //	if err := auth.LoadPolicyFile(path); err != nil { ... }
 //	go auth.WatchPolicyFile(ctx, path, 5*time.Second)
 //
-// A file that is gone or has mistakes leaves the rules as they are, and each such content is reported once, in
+// Put a new file in the place of the old one by renaming it, so that nobody reads one that is half written. A file
+// that is gone or has mistakes leaves the rules as they are, and each such content is reported once, in
 // the log at level ERROR. An interval of less than a second counts as one.
 func (m *Middleware) WatchPolicyFile(ctx context.Context, path string, interval time.Duration) error {
 	data, err := readPolicy(path)
@@ -159,6 +161,8 @@ func (m *Middleware) WatchPolicyFile(ctx context.Context, path string, interval 
 	}
 }
 
+const maxMistakes = 50 // that an error names
+
 // A filePolicy is a file in the form in which it takes part in decisions. It is never changed.
 type filePolicy struct {
 	declared  [targets]map[string]scopes.Rule
@@ -179,9 +183,8 @@ var kindTargets = [policyfile.Kinds]target{
 func (m *Middleware) checkPolicy(file *policyfile.File) (out []*policyfile.Error) {
 	for kind, rules := range file.Rules {
 		for _, r := range rules {
-			path := policyfile.Kind(kind).String() + "." + r.Name
 			if err := checkName(kindTargets[kind], r.Name); err != nil {
-				out = append(out, &policyfile.Error{Position: r.At, Path: path, Msg: err.Error()})
+				out = append(out, r.Mistake(policyfile.Kind(kind), policyfile.Text(err.Error())))
 			}
 		}
 	}
@@ -189,7 +192,7 @@ func (m *Middleware) checkPolicy(file *policyfile.File) (out []*policyfile.Error
 		var errs mistakes
 		m.checkClient(c.ID, ClientLimit{Issuers: c.Issuers, Scopes: c.Scopes, Roles: c.Roles, Unlimited: c.Unlimited}, "", &errs)
 		for _, err := range errs {
-			out = append(out, &policyfile.Error{Position: c.At, Path: "clients." + c.ID, Msg: err.Error()})
+			out = append(out, &policyfile.Error{Position: c.At, Path: "clients." + policyfile.Shown(c.ID), Msg: policyfile.Text(err.Error())})
 		}
 	}
 	if file.HasClients && len(m.issuers) == 0 {

@@ -340,8 +340,9 @@ func (l *lockedBuffer) take() string {
 }
 
 func TestPolicyError_EachOne(t *testing.T) {
-	auth, _ := newAuth(t, newIssuer(t), nil)
-	err := auth.LoadPolicy([]byte("{\"version\":1,\n\"tools\":{\"a*b\":\"x\"},\n\"prompts\":{\"\":\"x\"},\"clients\":{\"*\":{\"issuers\":[]}}}"))
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	err := auth.LoadPolicy([]byte("{\"version\":1,\n\"tools\":{\"a*b\":\"x\"},\n\"prompts\":{\"\":\"x\"},\"clients\":{\"*\":{\"issuers\":[\"" + is.URL + "\"]}}}"))
 	joined, ok := errors.Unwrap(err).(interface{ Unwrap() []error })
 	require.True(t, ok)
 	var lines []string

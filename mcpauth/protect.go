@@ -141,6 +141,17 @@ func (g *guard) handle(ctx context.Context, next mcp.MethodHandler, method strin
 	if err != nil {
 		return nil, err
 	}
+	return g.guarded(ctx, next, method, req, p, res)
+}
+
+// guarded is private, where a panic in a check refuses as in admit.
+func (g *guard) guarded(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request, p *Principal, res mcp.Result) (out mcp.Result, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			out, err = nil, forbidden
+			g.m.report.broken(ctx, g.m, fmt.Errorf("%v", v))
+		}
+	}()
 	return g.private(ctx, next, method, req, p, res)
 }
 
@@ -249,7 +260,7 @@ func (m *Middleware) guardRefuses(ctx context.Context, caller *known, o pending,
 func (m *Middleware) checkLocal(ctx context.Context, caller *known, o pending, v verdict) error {
 	e := m.askPolicy(ctx, &Call{Principal: caller.principal, Operation: o.op, Arguments: o.arguments, Time: m.now()})
 	if e == nil {
-		e = m.limitOperation(ctx, caller.principal, o.op, true)
+		e = m.limitOperation(ctx, nil, caller.principal, o.op)
 	}
 	m.reportOperation(ctx, summary{}, caller.principal, o, v, e, false)
 	if e != nil {

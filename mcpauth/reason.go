@@ -21,6 +21,7 @@ const (
 	ReasonFixedGrant        Reason = "grant_fixed"        // bare 403: a scope is missing, and these credentials cannot get it
 	ReasonClientLimit       Reason = "client_limited"     // bare 403: Config.Clients keeps this application from it
 	ReasonLogin             Reason = "login_insufficient" // 401 with a challenge: a stronger or more recent sign-in would help
+	ReasonNoLogin           Reason = "login_impossible"   // bare 403: a sign-in is asked for that these credentials cannot bring, or none can
 	ReasonNoRule            Reason = "no_rule"            // answered as unknown: nothing was declared for it
 	ReasonUnsafeURI         Reason = "unsafe_uri"         // answered as unknown: a resource URI with dot segments
 	ReasonPolicy            Reason = "policy_refused"

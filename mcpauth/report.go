@@ -130,7 +130,7 @@ func (m *Middleware) reportOperation(ctx context.Context, s summary, p *Principa
 		}
 	}
 	d.RequestID, d.TraceID = string(o.id), s.traceID
-	d.Arguments = m.auditedArguments(o)
+	d.Arguments, d.WithheldArguments = m.auditedArguments(o)
 	d.Expected, d.Got, d.Cure, d.Cause = why.expected, why.got, why.cure, why.cause()
 	m.onDecision(ctx, d)
 }
@@ -164,9 +164,8 @@ func (m *Middleware) explain(p *Principal, op Operation, v verdict, e *Error) ex
 		}
 		why.got = "acr " + orNone(loggable(p.text("acr"))) + ", auth_time " + orNone(p.signedIn())
 		why.cure = "the client can have the user sign in anew with the acr_values and max_age of the challenge; if it does and the token still lacks them, have the authorization server write acr and auth_time into access tokens (RFC 9470, Section 6)"
-		if p.fields().fixed {
-			why.cure = "no user signs in for these credentials; use a login for this operation"
-		}
+	case ReasonNoLogin:
+		why.expected, why.got = "a sign-in as RequireLogin asks for", "credentials that cannot bring it"
 	case ReasonClientLimit:
 		why.expected = "the rule " + v.rule.String() + " within what the application may do at most"
 		why.got = "the application " + loggable(p.ClientID()) + ", limited to scopes " + listed(p.Grant().Scopes()) + " and roles " + listed(p.Grant().Roles()) + " of this caller"

@@ -14,7 +14,7 @@ import (
 // JWTID, SessionID, Subject or ClientID names, or, where all four are empty, about every token issued before
 // IssuedBefore.
 type Revocation struct {
-	Issuer string // Principal.Issuer; required
+	Issuer string // Principal.Issuer, byte for byte, or nothing is revoked; required
 
 	// At most one of these is set, for a reader must not wonder whether two of them mean both or either.
 	JWTID     string // the jti claim: one token (RFC 7519, Section 4.1.7)
@@ -23,7 +23,8 @@ type Revocation struct {
 	ClientID  string // Principal.ClientID
 
 	// IssuedBefore spares tokens whose iat is this time or later, so that a user can sign in anew at once.
-	// A token without iat is never spared. Zero spares none. Whole seconds count, as in iat.
+	// A token without iat is never spared. Zero spares none. As iat has whole seconds, a time within a second spares
+	// none of that second.
 	IssuedBefore time.Time
 
 	// Until is when the last token concerned has expired, leeway included, and the revocation can be
@@ -98,7 +99,11 @@ func (l *Revocations) Revoke(ctx context.Context, r Revocation) error {
 	}
 	before := int64(everyToken)
 	if !r.IssuedBefore.IsZero() {
-		if before = r.IssuedBefore.Unix(); before <= 0 || before >= everyToken {
+		before = r.IssuedBefore.Unix()
+		if r.IssuedBefore.Nanosecond() > 0 {
+			before++ // a token of that second may be an earlier one
+		}
+		if before <= 0 || before >= everyToken {
 			return errors.New("mcpauth: Revocation.IssuedBefore is no date of a token")
 		}
 	}

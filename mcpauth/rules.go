@@ -141,14 +141,13 @@ func (t *table) replace(m *Middleware, file *policyfile.File) (clashes []*policy
 	for kind, rules := range file.Rules {
 		for _, r := range rules {
 			if _, ok := t.declared[kindTargets[kind]][r.Name]; ok {
-				clashes = append(clashes, &policyfile.Error{Position: r.At, Path: policyfile.Kind(kind).String() + "." + r.Name,
-					Msg: "the program has declared a rule for this name, and a file cannot change it; remove one of the two"})
+				clashes = append(clashes, r.Mistake(policyfile.Kind(kind), "the program has declared a rule for this name, and a file cannot change it; remove one of the two"))
 			}
 		}
 	}
 	for _, c := range file.Clients {
 		if _, ok := t.clients[c.ID]; ok {
-			clashes = append(clashes, &policyfile.Error{Position: c.At, Path: "clients." + c.ID, Msg: "Config.Clients has an entry for it, and a file cannot change that; remove one of the two"})
+			clashes = append(clashes, &policyfile.Error{Position: c.At, Path: "clients." + policyfile.Shown(c.ID), Msg: "Config.Clients has an entry for it, and a file cannot change that; remove one of the two"})
 		}
 	}
 	if !t.followed.isZero() && !next.annotated.isZero() {
@@ -196,10 +195,31 @@ func checkName(kind target, name string) error {
 	case strings.Contains(strings.TrimSuffix(name, "*"), "*"):
 		return errors.New("an asterisk may only stand at the end")
 	case kind == resourceTarget && strings.Contains(name, "{"):
-		_, err := uritemplate.New(name)
-		return err
+		return checkTemplate(name)
 	}
 	return nil
+}
+
+const maxTemplate = 1 << 10 // bytes
+
+// checkTemplate makes sure that a template can be matched at all: its expression is compiled when it is first asked.
+func checkTemplate(text string) (err error) {
+	if len(text) > maxTemplate {
+		return fmt.Errorf("the template is longer than %d bytes", maxTemplate)
+	}
+	if strings.HasSuffix(text, "*") {
+		return errors.New("a template has no asterisk at its end, which would stand for itself; write {+rest}")
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the template cannot be matched: %v", v)
+		}
+	}()
+	t, err := uritemplate.New(text)
+	if err == nil {
+		t.Regexp()
+	}
+	return err
 }
 
 // otherCase is the open method that a name differs from in case only, or empty.
@@ -224,18 +244,25 @@ func coversGoverned(name string) bool {
 // An index answers lookups. Every rule in it has the base scopes worked in.
 type index struct {
 	serial    uint64 // tells it from earlier and later ones
-	exact     [targets]map[string]scopes.Rule
-	alike     [targets]map[string]uint32 // the names in exact: those with one number ask for the same
-	prefixes  [targets]prefixes
-	templates []template
+	sets      []*ruleset
+	exact     [targets]map[string]scopes.Rule // what the sets say together, of every name that one of them has
+	alike     [targets]map[string]uint32      // the names in exact: those with one number ask for the same
+	annotated map[string]scopes.Rule          // of tools that have no rule of their own
 	unlisted  scopes.Rule
-	everyone  scopes.Rule            // the rule of an open method that was not tightened
-	spelled   map[string]scopes.Rule // exact resource rules by the other spellings of their URIs
-	known     map[string]struct{}    // every scope that some rule names
+	everyone  scopes.Rule         // the rule of an open method that was not tightened
+	known     map[string]struct{} // every scope that some rule names
 	rights    *rights
 	file      *filePolicy
-	logins    [targets]*logins       // nil: none
-	annotated map[string]scopes.Rule // of tools that have no rule of their own
+	logins    [targets]*logins // nil: none
+}
+
+// A ruleset is what one source of rules says: the program, or a policy file. What one says cannot be taken back by the
+// other, so they are asked one by one, and where both have a rule, both must be met.
+type ruleset struct {
+	exact     [targets]map[string]scopes.Rule
+	prefixes  [targets]prefixes
+	templates []template
+	spelled   map[string]scopes.Rule // exact resource rules by the other spellings of their URIs
 }
 
 type template struct {
@@ -299,7 +326,7 @@ func (t *table) load() *index {
 func (t *table) build() *index {
 	file := t.fileRules()
 	t.serial++
-	x := &index{serial: t.serial, rights: t.rights, file: file, known: make(map[string]struct{}), spelled: make(map[string]scopes.Rule), everyone: scopes.Authenticated()}
+	x := &index{serial: t.serial, rights: t.rights, file: file, known: make(map[string]struct{}), everyone: scopes.Authenticated(), annotated: make(map[string]scopes.Rule)}
 	if len(t.base) > 0 {
 		x.everyone = scopes.And(scopes.Authenticated(), scopes.All(t.base...))
 	}
@@ -316,27 +343,56 @@ func (t *table) build() *index {
 		x.known[s] = struct{}{}
 	}
 	x.unlisted = withBase(t.unlisted)
-	x.annotated = make(map[string]scopes.Rule)
 	for name, says := range t.offered {
 		if rule := t.followed.or(file.annotated).of(says); !rule.IsZero() {
 			x.annotated[name] = withBase(rule)
 		}
 	}
+	x.sets = append(x.sets, newRuleset(t.declared, t.order, withBase))
+	if t.file != nil {
+		x.sets = append(x.sets, newRuleset(file.declared, file.order, withBase))
+	}
 	numbers := make(map[string]uint32)
 	for kind := range t.declared {
 		x.logins[kind] = newLogins(target(kind), t.logins[kind], file.logins[kind])
-		all := t.all(target(kind))
-		x.exact[kind] = make(map[string]scopes.Rule, len(all))
-		p := &x.prefixes[kind]
+		exact := make(map[string]scopes.Rule)
+		x.alike[kind] = make(map[string]uint32)
+		for _, set := range x.sets {
+			for name := range set.exact[kind] {
+				op := Operation{Name: name, Method: name, ref: target(kind)}
+				rule, _ := x.search(target(kind), op)
+				exact[name] = rule
+				says := rule.String()
+				for _, l := range x.loginsOf(op) {
+					says += "\n" + l.String()
+				}
+				number, ok := numbers[says]
+				if !ok {
+					number = uint32(len(numbers))
+					numbers[says] = number
+				}
+				x.alike[kind][name] = number
+			}
+		}
+		x.exact[kind] = exact
+	}
+	return x
+}
+
+func newRuleset(declared [targets]map[string]scopes.Rule, order [targets][]string, withBase func(scopes.Rule) scopes.Rule) *ruleset {
+	set := &ruleset{spelled: make(map[string]scopes.Rule)}
+	for kind := range declared {
+		set.exact[kind] = make(map[string]scopes.Rule, len(declared[kind]))
+		p := &set.prefixes[kind]
 		p.rules = make(map[string]scopes.Rule)
-		for _, d := range all {
-			name, rule := d.name, withBase(d.rule)
+		for _, name := range order[kind] {
+			rule := withBase(declared[kind][name])
 			prefix, isPrefix := strings.CutSuffix(name, "*")
 			switch {
 			case target(kind) == resourceTarget && strings.Contains(name, "{"):
 				// The template itself is the name that completion/complete and the list of templates use.
-				x.exact[kind][name] = rule
-				x.templates = append(x.templates, template{name, uritemplate.MustNew(name), rule})
+				set.exact[kind][name] = rule
+				set.templates = append(set.templates, template{name, uritemplate.MustNew(name), rule})
 			case isPrefix:
 				p.add(prefix, rule)
 				if target(kind) == resourceTarget {
@@ -345,108 +401,120 @@ func (t *table) build() *index {
 					}
 				}
 			default:
-				x.exact[kind][name] = rule
+				set.exact[kind][name] = rule
 				if target(kind) == resourceTarget {
 					for _, spelling := range spellings(name) {
-						x.spelled[spelling] = both(x.spelled[spelling], rule)
+						set.spelled[spelling] = both(set.spelled[spelling], rule)
 					}
-					x.spelled[name] = both(x.spelled[name], rule)
+					set.spelled[name] = both(set.spelled[name], rule)
 				}
 			}
-		}
-		x.alike[kind] = make(map[string]uint32, len(x.exact[kind]))
-		for name, rule := range x.exact[kind] {
-			says := rule.String()
-			for _, l := range x.loginsOf(Operation{Name: name, Method: name, ref: target(kind)}) {
-				says += "\n" + l.String()
-			}
-			number, ok := numbers[says]
-			if !ok {
-				number = uint32(len(numbers))
-				numbers[says] = number
-			}
-			x.alike[kind][name] = number
 		}
 		slices.Sort(p.lengths)
 		slices.Reverse(p.lengths)
 		p.lengths = slices.Compact(p.lengths)
 	}
-	return x
+	return set
 }
 
 // find returns the rule of an operation. Without one, reason says how it is to be refused, and the
 // rule is zero.
 func (x *index) find(op Operation) (rule scopes.Rule, reason Reason) {
 	kind := targetOf(op)
+	name := op.Name
 	if kind == methodTarget {
-		if r, ok := x.exact[kind][op.Method]; ok {
-			return r, ""
-		}
-		if r, ok := x.prefixes[kind].find(op.Method); ok {
-			return r, ""
-		}
-		if open[op.Method] {
-			return x.everyone, ""
-		}
-		return scopes.Rule{}, ReasonNoRule
+		name = op.Method
 	}
-	if r, ok := x.exact[kind][op.Name]; ok {
+	if r, ok := x.exact[kind][name]; ok {
 		return r, ""
 	}
-	if kind == resourceTarget {
-		return x.findResource(op.Name)
-	}
-	if r, ok := x.prefixes[kind].find(op.Name); ok {
-		return r, ""
-	}
-	if r, ok := x.annotated[op.Name]; ok && kind == toolTarget {
-		return r, ""
-	}
-	if x.unlisted.IsZero() {
-		return scopes.Rule{}, ReasonNoRule
-	}
-	return x.unlisted, ""
+	return x.search(kind, op)
 }
 
-// findResource is find for the URI of a resource that has no exact rule.
-func (x *index) findResource(uri string) (scopes.Rule, Reason) {
-	// A pattern names a place in a hierarchy, and dot segments lead out of it (RFC 3986,
-	// Section 5.2.4). Not even Unlisted may judge such a name.
-	if hasDotSegments(uri) {
+// search is find, by asking each set.
+func (x *index) search(kind target, op Operation) (scopes.Rule, Reason) {
+	name := op.Name
+	if kind == methodTarget {
+		name = op.Method
+	}
+	var room [4]scopes.Rule
+	rules, found, exact := room[:0], false, false
+	for _, set := range x.sets {
+		if r, ok := set.exact[kind][name]; ok {
+			rules, found, exact = append(rules, r), true, true
+		}
+	}
+	if kind == resourceTarget && !exact && hasDotSegments(name) {
+		// A pattern names a place in a hierarchy, and dot segments lead out of it (RFC 3986,
+		// Section 5.2.4). Not even Unlisted may judge such a name.
 		return scopes.Rule{}, ReasonUnsafeURI
 	}
-	rule, found := x.patterns(uri)
+	for _, set := range x.sets {
+		if _, ok := set.exact[kind][name]; ok {
+			continue
+		}
+		if kind == resourceTarget {
+			r, ok, also := set.findResource(name)
+			if ok {
+				rules, found = append(rules, r), true
+			}
+			rules = append(rules, also...)
+		} else if r, ok := set.prefixes[kind].find(name); ok {
+			rules, found = append(rules, r), true
+		}
+	}
 	if !found {
-		if x.unlisted.IsZero() {
+		r, ok := x.annotated[name]
+		switch {
+		case kind == methodTarget && open[name]:
+			r = x.everyone
+		case kind == methodTarget:
 			return scopes.Rule{}, ReasonNoRule
+		case kind == toolTarget && ok:
+		case x.unlisted.IsZero():
+			return scopes.Rule{}, ReasonNoRule
+		default:
+			r = x.unlisted
 		}
-		rule = x.unlisted
+		rules = append(rules, r)
 	}
-	// A handler may treat another spelling of a URI as the same, so the rules of all that it could
-	// mean must be met (RFC 3986, Section 6.2.2).
+	if len(rules) == 1 {
+		return rules[0], ""
+	}
+	return scopes.And(rules...), ""
+}
+
+// findResource is for the URI of a resource that has no exact rule. What also holds must be met whoever has the rule:
+// a handler may treat another spelling of a URI as the same, so the rules of all that it could mean count (RFC
+// 3986, Section 6.2.2).
+func (set *ruleset) findResource(uri string) (rule scopes.Rule, found bool, also []scopes.Rule) {
+	rule, found = set.patterns(uri)
+	if len(set.spelled)+len(set.templates)+len(set.prefixes[resourceTarget].rules) == 0 {
+		return rule, found, nil
+	}
 	for _, spelling := range readings(uri) {
-		if r, ok := x.spelled[spelling]; ok {
-			rule = scopes.And(rule, r)
+		if r, ok := set.spelled[spelling]; ok {
+			also = append(also, r)
 		}
-		if r, ok := x.patterns(spelling); ok {
-			rule = scopes.And(rule, r)
+		if r, ok := set.patterns(spelling); ok {
+			also = append(also, r)
 		}
 	}
-	return rule, ""
+	return rule, found, also
 }
 
 // patterns is the rule of the templates that match a URI, or else of its longest prefix. Which of
 // several matching templates the handler would choose is its own business, so all must be met.
-func (x *index) patterns(uri string) (scopes.Rule, bool) {
+func (set *ruleset) patterns(uri string) (scopes.Rule, bool) {
 	var matched []scopes.Rule
 	literal := 0 // what the matching templates say before their first variable
-	for _, t := range x.templates {
+	for _, t := range set.templates {
 		if t.Regexp().MatchString(uri) {
 			matched = append(matched, t.rule)
 			literal = max(literal, strings.IndexByte(t.text, '{'))
 		}
 	}
-	prefix, length, found := x.prefixes[resourceTarget].longest(uri)
+	prefix, length, found := set.prefixes[resourceTarget].longest(uri)
 	if len(matched) == 0 {
 		return prefix, found
 	}

@@ -67,6 +67,11 @@ func (m *Middleware) compare(offered [targets][]string) error {
 			}
 		}
 	}
+	for _, login := range m.rules.loginNames() {
+		if login.kind != methodTarget && !slices.ContainsFunc(offered[login.kind], login.covers) {
+			errs = append(errs, fmt.Errorf("the login for %s %q has no target on this server, so it asks nobody for anything; is the name misspelled?", login.kind, login.name))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -95,11 +100,16 @@ func (t *table) mark(kind target, name string, used map[string]bool) {
 	defer t.mu.Unlock()
 	for _, d := range t.all(kind) {
 		rule := d.name
-		prefix, isPrefix := strings.CutSuffix(rule, "*")
-		if rule == name || isPrefix && strings.HasPrefix(name, prefix) || kind == resourceTarget && matchesTemplate(rule, name) {
+		if covers(kind, rule, name) {
 			used[ruleKey(kind, rule)] = true
 		}
 	}
+}
+
+// covers reports whether what was declared under a name or pattern is about an item.
+func covers(kind target, declared, name string) bool {
+	prefix, isPrefix := strings.CutSuffix(declared, "*")
+	return declared == name || isPrefix && strings.HasPrefix(name, prefix) || kind == resourceTarget && matchesTemplate(declared, name)
 }
 
 func ruleKey(kind target, name string) string { return kind.String() + " " + name }

@@ -76,6 +76,11 @@ type Rule struct {
 	At    Position // of the name
 }
 
+// Mistake is what is wrong with a rule of the given kind.
+func (r Rule) Mistake(kind Kind, msg string) *Error {
+	return &Error{Position: r.At, Path: kind.String() + "." + Shown(r.Name), Msg: msg}
+}
+
 // A Login is how the user must have signed in.
 type Login struct {
 	ACR    []string

@@ -42,7 +42,7 @@ func Parse(data []byte) (*File, []*Error) {
 		if syntax := new(json.SyntaxError); errors.As(err, &syntax) && syntax.Error() != "unexpected end of JSON input" {
 			at = max(0, int(syntax.Offset)-1) // it counts the character that does not fit
 		}
-		r.fail(at, "no JSON: %s", shown(err.Error()))
+		r.fail(at, "no JSON: %s", Shown(err.Error()))
 		return nil, r.errs
 	}
 	p := parser{reader: r, file: new(File)}
@@ -218,7 +218,7 @@ func (p *parser) ruleText() scopes.Rule {
 			}
 			err = errors.New(syntax.Msg)
 		}
-		p.fail(where, "in the rule %q: %v", shown(text), err)
+		p.fail(where, "in the rule %q: %v", Shown(text), err)
 		return scopes.Rule{}
 	}
 	for _, s := range rule.Scopes() {
@@ -249,7 +249,7 @@ func (p *parser) login(at int) *Login {
 	}
 	for _, v := range l.ACR {
 		if scopes.CheckScope(v) != nil { // the same characters
-			p.fail(at, "%q is no acr value", shown(v))
+			p.fail(at, "%q is no acr value", Shown(v))
 		}
 	}
 	return l
@@ -321,9 +321,9 @@ func (p *parser) checkNames() {
 		p.path = append(p.path[:0], n.path)
 		switch {
 		case n.role && p.file.HasRoles && !roles[n.name]:
-			p.fail(n.at, `the role %q is not among "roles"; is it misspelled?`, shown(n.name))
+			p.fail(n.at, `the role %q is not among "roles"; is it misspelled?`, Shown(n.name))
 		case !n.role && p.file.HasScopes && !scopes[n.name]:
-			p.fail(n.at, `the scope %q is not among "scopes"; is it misspelled?`, shown(n.name))
+			p.fail(n.at, `the scope %q is not among "scopes"; is it misspelled?`, Shown(n.name))
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -12,6 +13,7 @@ import (
 // and reads nothing more.
 type reader struct {
 	data   []byte
+	lines  []int // where each begins
 	dec    *json.Decoder
 	path   []string
 	errs   []*Error
@@ -23,6 +25,12 @@ const maxErrors = 50
 func newReader(data []byte) *reader {
 	r := &reader{data: data, dec: json.NewDecoder(bytes.NewReader(data))}
 	r.dec.UseNumber()
+	r.lines = append(r.lines, 0)
+	for i, c := range data {
+		if c == '\n' {
+			r.lines = append(r.lines, i+1)
+		}
+	}
 	return r
 }
 
@@ -33,10 +41,11 @@ func (r *reader) fail(at int, format string, args ...any) {
 	}
 }
 
-// position finds line and column. Only mistakes and names need it.
+// position is the place of an offset.
 func (r *reader) position(at int) Position {
-	before := r.data[:min(at, len(r.data))]
-	return Position{Line: 1 + bytes.Count(before, []byte{'\n'}), Column: len(before) - bytes.LastIndexByte(before, '\n')}
+	at = min(at, len(r.data))
+	line, _ := slices.BinarySearch(r.lines, at+1) // how many begin at it or before
+	return Position{Line: line, Column: at - r.lines[line-1] + 1}
 }
 
 // next returns the next token and where it begins.
@@ -48,7 +57,7 @@ func (r *reader) next() (json.Token, int) {
 	tok, err := r.dec.Token()
 	if err != nil { // of JSON that was found valid: it is nested too deep, perhaps
 		r.broken = true
-		r.fail(at, "no JSON: %s", shown(err.Error()))
+		r.fail(at, "no JSON: %s", Shown(err.Error()))
 		return nil, at
 	}
 	return tok, at
@@ -82,7 +91,7 @@ func (r *reader) object(member func(name string, at int)) bool {
 		if !ok {
 			return false // broken
 		}
-		r.path = append(r.path, shown(name))
+		r.path = append(r.path, Shown(name))
 		if seen[name] {
 			r.fail(at, "the member stands here twice; keep one")
 		}
@@ -121,7 +130,7 @@ func (r *reader) texts() (out []string) {
 		s, at, _, ok := r.text()
 		switch {
 		case ok && seen[s]:
-			r.fail(at, "%q stands here twice; keep one", shown(s))
+			r.fail(at, "%q stands here twice; keep one", Shown(s))
 		case ok:
 			seen[s] = true
 			out = append(out, s)
@@ -150,7 +159,7 @@ func (r *reader) seconds(most int64) int64 {
 	}
 	v, err := n.Int64()
 	if err != nil || v < 1 || v > most {
-		r.fail(at, "write whole seconds from 1 to %d, not %s", most, shown(n.String()))
+		r.fail(at, "write whole seconds from 1 to %d, not %s", most, Shown(n.String()))
 		return 0
 	}
 	return v
@@ -164,11 +173,11 @@ func (r *reader) mismatch(tok json.Token, at int, want string) {
 	got := "null"
 	switch t := tok.(type) {
 	case string:
-		got = "the string " + fmt.Sprintf("%q", shown(t))
+		got = "the string " + fmt.Sprintf("%q", Shown(t))
 	case bool:
 		got = fmt.Sprint(t)
 	case json.Number:
-		got = "the number " + shown(t.String())
+		got = "the number " + Shown(t.String())
 	case json.Delim:
 		got = map[json.Delim]string{'{': "an object", '[': "an array"}[t]
 		defer r.skip()
@@ -195,10 +204,15 @@ func (r *reader) skipValue() {
 	}
 }
 
-// shown keeps foreign text short and on one line in a message.
-func shown(s string) string {
-	if len(s) > 64 {
-		s = s[:64] + "..."
+// Shown keeps a foreign name short and on one line in a message.
+func Shown(s string) string { return line(s, 64) }
+
+// Text does so for a message that holds such names.
+func Text(s string) string { return line(s, 500) }
+
+func line(s string, most int) string {
+	if len(s) > most {
+		s = s[:most] + "..."
 	}
 	return strings.Map(func(c rune) rune {
 		if c < ' ' || c == 0x7f || c == utf8.RuneError || c >= 0x80 && c < 0xa0 || c >= 0x2028 && c <= 0x202e || c >= 0x2066 && c <= 0x2069 {

@@ -111,6 +111,13 @@ func (sh *shard) take(k key, p pace, owner *[32]byte) (before int64, ok bool) {
 // restore undoes a take of the same Take.
 func (sh *shard) restore(k key, before int64) { sh.table[sh.find(k)].tat = before }
 
+// give undoes a take of an earlier Take. What is full by now is left to the sweep.
+func (sh *shard) give(k key, p pace) {
+	if e := &sh.table[sh.find(k)]; !e.free() {
+		e.tat = max(e.tat-p.interval, 1)
+	}
+}
+
 // home returns the place where an entry belongs, at or behind which it is.
 func (sh *shard) home(k key) int {
 	i, _ := bits.Mul64(k.id(), uint64(len(sh.table)))

@@ -173,6 +173,22 @@ func (s *Store) Wait(b Bucket) (time.Duration, error) {
 	return sh.wait(newKey(hash), p), nil
 }
 
+// Give gives back one event that [Store.Take] took from a bucket, for what turned out not to count. It does nothing where the
+// bucket has filled up meanwhile, and never makes it more than full.
+func (s *Store) Give(b Bucket) {
+	p, err := b.Rate.pace()
+	if err != nil || s == nil || len(s.shards) == 0 {
+		return
+	}
+	hash := maphash.Bytes(s.seed, b.Key[:])
+	n := hash & uint64(len(s.shards)-1)
+	s.lock(1 << n)
+	defer s.unlock(1 << n)
+	sh := &s.shards[n]
+	sh.begin(s.now())
+	sh.give(newKey(hash), p)
+}
+
 // lock locks a set of shards, always the first one first, so that no two Takes wait for each other.
 func (s *Store) lock(set uint64) {
 	for rest := set; rest != 0; rest &= rest - 1 {

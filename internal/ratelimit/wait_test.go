@@ -42,3 +42,31 @@ func TestWait(t *testing.T) {
 	require.ErrorIs(t, err, ratelimit.ErrFull)
 	require.NotZero(t, w)
 }
+
+// Give makes up for one Take, and for no more.
+func TestGive(t *testing.T) {
+	now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
+	s := ratelimit.New(ratelimit.Config{Now: func() time.Time { return now }})
+	b := ratelimit.Bucket{Key: [32]byte{1}, Rate: ratelimit.Rate{Events: 2, Per: time.Second}}
+	take := func() time.Duration {
+		w, err := s.Take([32]byte{}, []ratelimit.Bucket{b})
+		require.NoError(t, err)
+		return w
+	}
+	s.Give(b) // of a bucket that nobody has taken from: nothing
+	require.Zero(t, take())
+	require.Zero(t, take())
+	require.NotZero(t, take())
+	s.Give(b)
+	require.Zero(t, take())
+	require.NotZero(t, take())
+	now = now.Add(time.Hour)
+	for range 5 {
+		s.Give(b)
+	}
+	require.Zero(t, take())
+	require.Zero(t, take())
+	require.NotZero(t, take(), "never more than full")
+	s.Give(ratelimit.Bucket{Key: b.Key})
+	(*ratelimit.Store)(nil).Give(b)
+}

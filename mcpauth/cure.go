@@ -30,7 +30,7 @@ var cures = map[Reason]string{
 	ReasonQueryToken:           "tokens in URLs end up in logs; the client must send the header",
 	ReasonCredentials:          "the cause says what the Authenticator found; give the caller new credentials if they should be good",
 	ReasonBoundToken:           "accept DPoP or certificates, or have the authorization server issue plain bearer tokens",
-	ReasonFailures:             "see who sends bad credentials from this address; behind a proxy, name it in Limits.TrustedProxies",
+	ReasonFailures:             "see who sends bad credentials from this address; behind a proxy, name it in Limits.Proxies",
 
 	ReasonTokenTooLong:        "have the authorization server put fewer groups or roles into the token",
 	ReasonTokenOpaque:         "have the authorization server issue JWTs for this resource, or set Issuer.Introspection",

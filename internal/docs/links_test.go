@@ -120,7 +120,7 @@ func TestOverview(t *testing.T) {
 	for _, p := range pages(t) {
 		name, inDocs := strings.CutPrefix(p.name, "docs/")
 		if inDocs && name != "README.md" && (path.Dir(name) != "clients" || path.Base(name) == "README.md") {
-			require.Contains(t, string(overview), "]("+name+")", "docs/README.md does not link it")
+			require.True(t, strings.Contains(string(overview), "]("+name+")"), "docs/README.md does not link %s", name)
 		}
 	}
 }

@@ -113,7 +113,7 @@ func imports(t *testing.T, body string) string {
 	f, err := parser.ParseFile(token.NewFileSet(), "", "package snippet\n"+body, 0)
 	require.NoError(t, err, body)
 	var out []string
-	for _, id := range f.Unresolved { //nolint:staticcheck // all that is asked is which names a fragment leaves open
+	for _, id := range f.Unresolved { // what a fragment leaves open
 		if path, ok := known[id.Name]; ok {
 			out = append(out, fmt.Sprintf("import %s %q\n", id.Name, path))
 		}

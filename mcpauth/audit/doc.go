@@ -33,7 +33,9 @@
 //	request_id           the JSON-RPC id, as it stands in the body
 //	trace_id             of W3C Trace Context
 //	arguments.NAME       of a tool or prompt, as JSON text: what Config.AuditArguments names, and nothing else
+//	withheld             arguments that are named there and too long, or not clear
 //	expected, got, cure  why a call was refused, and what repairs it
+//	cause                the error behind it, such as that of Config.Policy
 //
 // The level is Info for what was allowed and for the refusals that every good client meets: no credentials
 // yet, a scope to ask for, the first nonce. It is Error where nobody could tell (503, a panic), and Warn for

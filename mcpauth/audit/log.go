@@ -22,7 +22,7 @@ const Message = "mcpauth: decision"
 var attributes = []string{
 	"status", "method", "name", "rule", "needed", "granted",
 	"principal", "principal.id", "principal.issuer", "principal.subject", "principal.client", "principal.actor", "principal.scheme",
-	"request_id", "trace_id", "arguments", "expected", "got", "cure",
+	"request_id", "trace_id", "arguments", "withheld", "expected", "got", "cause", "cure",
 }
 
 const minPseudonymKey = 32
@@ -106,8 +106,10 @@ func (l *logger) log(ctx context.Context, d mcpauth.Decision) {
 	if len(d.Arguments) > 0 && !l.omit["arguments"] {
 		attrs = append(attrs, slog.Attr{Key: "arguments", Value: arguments(&d)})
 	}
+	list("withheld", d.WithheldArguments)
 	add("expected", d.Expected, maxSentence)
 	add("got", d.Got, maxSentence)
+	add("cause", d.Cause, maxSentence)
 	add("cure", d.Cure, maxSentence)
 
 	r := slog.NewRecord(d.Time, level, Message, 0)

@@ -1,6 +1,7 @@
 package devas
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -14,6 +15,12 @@ import (
 
 // assertionAlgorithms sign client assertions (private_key_jwt).
 var assertionAlgorithms = []goidc.SignatureAlgorithm{goidc.SigAlgES256, goidc.SigAlgPS256, goidc.SigAlgRS256, "EdDSA"}
+
+// The two ways to present a client secret (RFC 6749, Section 2.3.1).
+const (
+	secretBasic = string(goidc.AuthnMethodSecretBasic)
+	secretPost  = string(goidc.AuthnMethodSecretPost)
+)
 
 var errSecret = errors.New("the client secret is wrong")
 
@@ -38,10 +45,8 @@ func configuredClient(c Client) (*clientRecord, error) {
 			return nil, err
 		}
 		meta.TokenAuthnMethod, meta.JWKS = goidc.AuthnMethodPrivateKeyJWT, keys
-	case c.SecretInBody:
-		meta.TokenAuthnMethod = goidc.AuthnMethodSecretPost
 	case c.Secret != "":
-		meta.TokenAuthnMethod = goidc.AuthnMethodSecretBasic
+		meta.TokenAuthnMethod = goidc.AuthnMethod(cmp.Or(c.SecretMethod, secretBasic))
 	}
 	if !c.Agent || len(c.RedirectURIs) > 0 {
 		meta.GrantTypes = append(meta.GrantTypes, goidc.GrantAuthorizationCode, goidc.GrantRefreshToken)
@@ -53,6 +58,7 @@ func configuredClient(c Client) (*clientRecord, error) {
 	return &clientRecord{
 		client:        &goidc.Client{ID: c.ID, Secret: c.Secret, ClientMeta: meta},
 		bound:         &configuredBound{all: c.AllScopes, scopes: slices.Clone(c.Scopes)},
+		anyMethod:     c.Secret != "" && c.SecretMethod == "",
 		mayIntrospect: c.MayIntrospect,
 		roles:         slices.Clone(c.Roles),
 	}, nil
@@ -92,9 +98,9 @@ func (s *Server) tokenOptions(_ context.Context, g *goidc.Grant, _ *goidc.Client
 // tokenClaims are the claims that the library does not know. They are part of the answers of introspection, too.
 func (s *Server) tokenClaims(ctx context.Context, _ *goidc.Token, g *goidc.Grant) map[string]any {
 	roles := rolesOf(g)
-	if g.Subject != g.ClientID {
+	// No agent has the name of a user, see validate.
+	if user, known := s.cfg.user(g.Subject); known || g.Subject != g.ClientID {
 		// A grant in the file may be older than the user's present roles.
-		user, _ := s.cfg.user(g.Subject)
 		roles = slices.DeleteFunc(roles, func(role string) bool { return !slices.Contains(user.Roles, role) })
 	}
 	claims := map[string]any{"roles": roles}

@@ -98,9 +98,9 @@ func (s *Server) tokenOptions(_ context.Context, g *goidc.Grant, _ *goidc.Client
 // tokenClaims are the claims that the library does not know. They are part of the answers of introspection, too.
 func (s *Server) tokenClaims(ctx context.Context, _ *goidc.Token, g *goidc.Grant) map[string]any {
 	roles := rolesOf(g)
-	// No agent has the name of a user, see validate.
-	if user, known := s.cfg.user(g.Subject); known || g.Subject != g.ClientID {
+	if g.Subject != g.ClientID {
 		// A grant in the file may be older than the user's present roles.
+		user, _ := s.cfg.user(g.Subject)
 		roles = slices.DeleteFunc(roles, func(role string) bool { return !slices.Contains(user.Roles, role) })
 	}
 	claims := map[string]any{"roles": roles}

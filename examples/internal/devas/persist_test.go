@@ -214,26 +214,3 @@ func TestServersOfAFileThatFitNoMoreAreLeftOut(t *testing.T) {
 	require.Equal(t, "Configured by now", list[1].Name)
 	require.True(t, list[1].Configured)
 }
-
-// A grant keeps no role that its user has lost, whatever the application is called.
-func TestRolesAreTheUsersOfToday(t *testing.T) {
-	for _, id := range []string{"editor", "dev"} {
-		file := filepath.Join(t.TempDir(), "state.json")
-		client := func(c *devas.Config) {
-			c.Clients = append(c.Clients, devas.Client{ID: id, RedirectURIs: []string{callback}, AllScopes: true})
-		}
-		e, stop := restartable(t, file, "127.0.0.1:0", client)
-		a := e.token(exchange(id, e.code(request(id), asDev)))
-		_, claims := decode(t, a.str("access_token"))
-		require.Equal(t, []any{"developer"}, claims["roles"])
-		stop()
-		e, stop = restartable(t, file, strings.TrimPrefix(e.issuer, "http://"), client, func(c *devas.Config) {
-			c.Users = []devas.User{{Name: "dev", Roles: []string{devas.RoleUser}}}
-		})
-		a = e.token(refresh(id, a.str("refresh_token")))
-		require.Equal(t, http.StatusOK, a.Status, a.Raw)
-		_, claims = decode(t, a.str("access_token"))
-		require.Empty(t, claims["roles"], id)
-		stop()
-	}
-}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-mcpauth/sdk/scopes"
 )
 
 // Config describes a development authorization server. Issuer and Resources are required.
@@ -89,6 +91,10 @@ type Resource struct {
 
 	// Tools lists what these scopes open for this user, for the consent page. Nil: the page shows scopes only.
 	Tools func(user User, scopes []string) []Tool `json:"-"`
+
+	// ScopeNames says in words what scopes are, for pages, as ScopeNames of a [scopes.Catalog] does. What Scopes says itself comes first. It is asked
+	// for each page, since a policy file may change while the server runs. Nil: the pages show what Scopes says.
+	ScopeNames func() []scopes.Description `json:"-"`
 }
 
 // Access says which users may use a resource.

@@ -73,15 +73,15 @@ type workshop struct {
 }
 
 func start(ctx context.Context, logger *slog.Logger) (*demo.System, error) {
-	w, wait, err := open(ctx, logger)
+	w, wait, err := open(ctx, logger, policy)
 	if err != nil {
 		return nil, err
 	}
 	return &demo.System{Demonstrate: w.demonstrate, Instructions: w.instructions, Wait: wait}, nil
 }
 
-// open serves the workshop until ctx ends. The function that it returns waits for that.
-func open(ctx context.Context, logger *slog.Logger) (_ *workshop, wait func(), err error) {
+// open serves the workshop, with this policy, until ctx ends. The function that it returns waits for that.
+func open(ctx context.Context, logger *slog.Logger, text string) (_ *workshop, wait func(), err error) {
 	dir, err := os.MkdirTemp("", "policy-file-")
 	if err != nil {
 		return nil, nil, err
@@ -98,7 +98,7 @@ func open(ctx context.Context, logger *slog.Logger) (_ *workshop, wait func(), e
 	}
 	url := "http://" + at[0].Addr().String()
 	w := &workshop{resource: url + "/mcp", server: newServer(), path: filepath.Join(dir, "policy.json"), reports: &reports{Handler: logger.Handler()}}
-	if err := w.write(policy); err != nil {
+	if err := w.write(text); err != nil {
 		return nil, nil, err
 	}
 	if w.issuer, err = demo.NewIssuer(url); err != nil {

@@ -19,10 +19,10 @@ import (
 )
 
 // begin starts the workshop until the test ends.
-func begin(t *testing.T) *workshop {
+func begin(t *testing.T, text string) *workshop {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	w, wait, err := open(ctx, slog.New(slog.DiscardHandler))
+	w, wait, err := open(ctx, slog.New(slog.DiscardHandler), text)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		cancel()
@@ -35,7 +35,7 @@ func begin(t *testing.T) *workshop {
 // The ladder, whole: Admin (all tools and server settings), Developer (development tools and logs), User (common tools), Read-only
 // (sees, runs nothing that writes).
 func TestMatrixByRole(t *testing.T) {
-	w := begin(t)
+	w := begin(t, policy)
 	columns, err := w.byRole()
 	require.NoError(t, err)
 	rows, err := w.matrix(t.Context(), columns)
@@ -61,7 +61,7 @@ func TestMatrixByRole(t *testing.T) {
 }
 
 func TestMatrixByClient(t *testing.T) {
-	w := begin(t)
+	w := begin(t, policy)
 	columns, err := w.byClient()
 	require.NoError(t, err)
 	rows, err := w.matrix(t.Context(), columns)
@@ -116,7 +116,7 @@ func requireMatrix(t *testing.T, columns []column, rows [][]string, titles, want
 
 // A scope that nobody has granted opens nothing, whatever the role; and a name that is not there is no secret.
 func TestScopesCountAsWell(t *testing.T) {
-	w := begin(t)
+	w := begin(t, policy)
 	token, err := w.token("admin", console, time.Minute, map[string]any{"scope": scopeRead})
 	require.NoError(t, err)
 	for name, want := range map[string]string{"read_file": allowed, "settings_set": allowed, "write_file": scopeLess, "dev_restart": scopeLess, "read_logs": scopeLess} {
@@ -156,11 +156,9 @@ func TestAnotherPolicyStopsTheDemonstration(t *testing.T) {
 		{`"write_file": "role(user) and files:write"`, `"write_file": "role(read-only)"`}: "the list shows",
 		{`"maxAge": 300`, `"maxAge": 7200`}:                                               "wipe_disk: got 200, want 401",
 	} {
-		w := begin(t)
 		text, err := edited(change)
 		require.NoError(t, err)
-		require.NoError(t, w.auth.LoadPolicy([]byte(text)))
-		require.ErrorContains(t, w.demonstrate(t.Context(), io.Discard), want)
+		require.ErrorContains(t, begin(t, text).demonstrate(t.Context(), io.Discard), want)
 	}
 	_, err := edited([2]string{"nowhere", ""})
 	require.ErrorContains(t, err, "0 times")
@@ -189,7 +187,7 @@ func TestPolicyFitsTheServer(t *testing.T) {
 
 func TestServe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	w, wait, err := open(ctx, slog.New(slog.DiscardHandler))
+	w, wait, err := open(ctx, slog.New(slog.DiscardHandler), policy)
 	require.NoError(t, err)
 	var out bytes.Buffer
 	w.instructions(&out)

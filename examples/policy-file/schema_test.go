@@ -108,7 +108,8 @@ var good = []string{
 var bad = []string{
 	``, `null`, `[]`, `1`, `"x"`, `{`, `{"version":1}}`, `{"version":1,}`, `{} {}`,
 	`{}`, `{"version":2}`, `{"version":0}`, `{"version":"1"}`, `{"version":null}`, `{"version":1.5}`, `{"version":-1}`, `{"version":[1]}`, `{"Version":1}`,
-	`{"version":1,"extra":1}`, `{"version":1,"Tools":{}}`, `{"version":1,"$schema":1}`, `{"version":1,"":{}}`,
+	`{"version":1,"extra":1}`, `{"version":1,"Scopes":{}}`, `{"version":1,"Roles":{}}`, `{"version":1,"Clients":{}}`, `{"version":1,"Tools":{}}`, `{"version":1,"Prompts":{}}`, `{"version":1,"Resources":{}}`,
+	`{"version":1,"Methods":{}}`, `{"version":1,"Annotated":{}}`, `{"version":1,"$schema":1}`, `{"version":1,"":{}}`,
 	`{"version":1,"scopes":[]}`, `{"version":1,"scopes":null}`, `{"version":1,"scopes":{"a b":{}}}`, `{"version":1,"scopes":{"":{}}}`, `{"version":1,"scopes":{"a\\":{}}}`,
 	`{"version":1,"scopes":{"é":{}}}`, `{"version":1,"scopes":{"a":"text"}}`, `{"version":1,"scopes":{"a":{"title":1}}}`, `{"version":1,"scopes":{"a":{"Title":"x"}}}`,
 	`{"version":1,"scopes":{"a":{"implies":"a"}}}`, `{"version":1,"scopes":{"a":{"implies":["a","a"]}}}`, `{"version":1,"scopes":{"a":{"implies":["a\n"]}}}`, `{"version":1,"scopes":{"a":{"implies":[1]}}}`,

@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return nil
 		}
 	}
-	flags.Func("agent", "`ID:SECRET` of a client that gets every scope for itself with client_credentials, repeatable",
+	flags.Func("agent", "`ID:SECRET` of a client that gets every scope for itself with client_credentials, and sends its secret in the header or in the body, repeatable; ID must be no user's name",
 		client(func(c *devas.Client) { c.Agent, c.AllScopes = true, true }))
 	flags.Func("introspect", "`ID:SECRET` of a resource that may introspect tokens, repeatable", client(func(c *devas.Client) { c.MayIntrospect = true }))
 	if err := flags.Parse(args); err != nil {

@@ -74,6 +74,14 @@ func TestOptionsReachTheServer(t *testing.T) {
 	code, token := post("/token", "a", "s1", url.Values{"grant_type": {"client_credentials"}})
 	require.Equal(t, http.StatusOK, code, token)
 	require.NotContains(t, token["access_token"], ".")
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {"a"}, "client_secret": {"s1"}}
+	resp, err := http.PostForm(issuer+"/token", form) // client_secret_post, as the Go SDK's handler does
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	code, refused := post("/token", "a", "s1", form)
+	require.Equal(t, http.StatusBadRequest, code)
+	require.Equal(t, "invalid_request", refused["error"])
 	_, info := post("/introspect", "r", "s2", url.Values{"token": {token["access_token"].(string)}})
 	require.Equal(t, true, info["active"])
 	require.Equal(t, "notes:read notes:write", info["scope"])
@@ -86,7 +94,7 @@ func TestOptionsReachTheServer(t *testing.T) {
 func TestAS04_MistakesExitWithTwo(t *testing.T) {
 	for _, args := range [][]string{
 		{"-listen", "0.0.0.0:0"}, {"-listen", ":0"}, {"-listen", "example.com:80"}, {"-resource", "mcp"}, {"-scopes", `a"b`}, {"-unknown"}, {"argument"},
-		{"-data", "state.json"}, {"-agent", "no-secret"}, {"-introspect", ":x"}, {"-data", "/no/such/folder/state", "-listen", "127.0.0.1:45999"},
+		{"-data", "state.json"}, {"-agent", "no-secret"}, {"-agent", "ada:s"}, {"-introspect", ":x"}, {"-data", "/no/such/folder/state", "-listen", "127.0.0.1:45999"},
 	} {
 		var stdout, stderr bytes.Buffer
 		require.Equal(t, 2, run(t.Context(), args, &stdout, &stderr), args)

@@ -48,23 +48,24 @@ func newAgent(t *testing.T, resource, revision, secret string, bound bool) *goCl
 	return c
 }
 
-// agentAuthority serves authserver's development authorization server with an agent until the test ends, and returns its
-// issuer. The program itself will not do: its -agent must authenticate by HTTP Basic, and the SDK's handler never does where
-// the metadata lists client_secret_post, too.
-func agentAuthority(t *testing.T, resource string, change func(*devas.Config)) string {
+// agentAuthority is the program authserver as a user starts it for an agent. The SDK's handler sends the secret in the
+// body, since the metadata lists client_secret_post; other clients prefer the header.
+func agentAuthority(t *testing.T, resource string, flags ...string) *process {
+	t.Helper()
+	return start(t, filepath.Join(programs, "authserver"), append([]string{"-resource", resource, "-agent", agentID + ":" + agentSecret}, flags...)...)
+}
+
+// limitedAuthority serves an authorization server whose agent may have these scopes and roles until the test ends, and
+// returns its issuer. The agents of authserver get every scope, and no role.
+func limitedAuthority(t *testing.T, resource string, scopes, roles []string) string {
 	t.Helper()
 	l, err := devas.Listen("127.0.0.1:0")
 	require.NoError(t, err)
-	secretOf, secret, _ := strings.Cut(introspector, ":")
 	cfg := devas.Config{
 		Issuer:    devas.IssuerURL(l),
 		Resources: []devas.Resource{{Identifier: resource, Scopes: []devas.Scope{{Name: notes.ScopeRead}, {Name: notes.ScopeWrite}}}},
-		Clients: []devas.Client{
-			{ID: agentID, Secret: agentSecret, SecretInBody: true, Agent: true, AllScopes: true},
-			{ID: secretOf, Secret: secret, MayIntrospect: true},
-		},
+		Clients:   []devas.Client{{ID: agentID, Secret: agentSecret, Agent: true, Scopes: scopes, Roles: roles}},
 	}
-	change(&cfg)
 	srv, err := devas.New(cfg)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -95,8 +96,14 @@ func TestE2E01_ClientCredentials(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ctx := within(t)
 			w := newWire(t)
-			issuer := agentAuthority(t, w.resource, func(cfg *devas.Config) { cfg.Resources[0].OpaqueTokens = c.opaque })
-			sys := &system{resource: w.resource, issuer: issuer}
+			var authFlags []string
+			if c.opaque {
+				authFlags = []string{"-opaque", "-introspect", introspector}
+			}
+			auth := agentAuthority(t, w.resource, authFlags...)
+			issuer, err := auth.address()
+			require.NoError(t, err)
+			sys := &system{resource: w.resource, issuer: issuer, auth: auth}
 			sys.server = start(t, filepath.Join(programs, "resource-server"), append([]string{"-listen", "127.0.0.1:0", "-resource", w.resource, "-issuer", issuer, "-log"}, c.flags...)...)
 			address, err := sys.server.address()
 			require.NoError(t, err)
@@ -149,6 +156,7 @@ func TestE2E01_ClientCredentials(t *testing.T) {
 			require.NotEmpty(t, robot.secrets())
 			for _, secret := range append(robot.secrets(), agentSecret) {
 				require.NotContains(t, log, secret)
+				require.NotContains(t, auth.stderr.String(), secret)
 			}
 		})
 	}
@@ -160,7 +168,8 @@ func TestE2E01_ClientCredentialsWithoutAResource(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	resource := "http://" + l.Addr().String() + pathMCP
-	issuer := agentAuthority(t, resource, func(cfg *devas.Config) { cfg.Strict = true })
+	issuer, err := agentAuthority(t, resource, "-strict").address()
+	require.NoError(t, err)
 	serveNotes(t, l, mcpauth.Config{Resource: resource, Issuers: []mcpauth.Issuer{{URL: issuer}}}, true)
 	_, _, err = newAgent(t, resource, "2026-07-28", agentSecret, false).connect(within(t))
 	require.ErrorContains(t, err, "invalid_target", "the Go SDK sends resource now: this test has lost its point")
@@ -184,9 +193,7 @@ func TestE2E01_ClientCredentialsStepUp(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
 			resource := "http://" + l.Addr().String() + pathMCP
-			issuer := agentAuthority(t, resource, func(cfg *devas.Config) {
-				cfg.Clients[0].AllScopes, cfg.Clients[0].Scopes, cfg.Clients[0].Roles = false, c.scopes, c.roles
-			})
+			issuer := limitedAuthority(t, resource, c.scopes, c.roles)
 			serveNotes(t, l, mcpauth.Config{
 				Resource: resource, BaseScopes: []string{notes.ScopeRead},
 				Issuers: []mcpauth.Issuer{{URL: issuer, Strict: true, Grants: scopes.Mapper{RoleClaims: []string{"/roles"}}}},

@@ -154,6 +154,21 @@ func TestAS05_ClientCredentials(t *testing.T) {
 		require.Positive(t, e.srv.RevokeGrants(ada, devas.GrantKey{User: agentID, Client: agentID, Server: resource}))
 		require.Equal(t, false, e.introspect(a.str("access_token")).JSON["active"])
 	})
+	t.Run("RFC 9068, Section 5: sub of an agent is nobody else's", func(t *testing.T) {
+		_, err := devas.New(devas.Config{Issuer: "http://127.0.0.1:1", Resources: []devas.Resource{notes()}, Clients: []devas.Client{
+			{ID: "uma", Secret: "s"}, {ID: "dev", Secret: "s", Agent: true}}})
+		require.ErrorContains(t, err, `Clients[1].ID "dev" is the name of a user`)
+		require.NotContains(t, err.Error(), "Clients[0]", "it gets no token for itself")
+
+		// Nobody else becomes an agent: not by registration, see above, and not by a document, whatever it says.
+		p := newPublisher(t)
+		p.set("grant_types", []string{"authorization_code", "client_credentials"})
+		p.set("token_endpoint_auth_method", "private_key_jwt")
+		p.set("jwks", map[string]any{"keys": []any{map[string]string{"kty": "EC", "crv": "P-256", "x": key.jwk["x"], "y": key.jwk["y"], "kid": "k", "use": "sig", "alg": "ES256"}}})
+		e := start(t, withAgents(key), p.trusted)
+		e.code(request(p.id()), asDev)
+		requireError(t, e.token(assert(t, key.key, credentials(), p.id(), e.issuer)), http.StatusBadRequest, "unauthorized_client")
+	})
 	t.Run("mistakes in the configuration", func(t *testing.T) {
 		_, err := devas.New(devas.Config{Issuer: "http://127.0.0.1:1", Resources: []devas.Resource{notes()}, Clients: []devas.Client{
 			{ID: "a", Agent: true}, {ID: "b", Secret: "s", JWKS: "{}"}, {ID: "c", Roles: []string{"r"}}}})

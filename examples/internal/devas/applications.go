@@ -147,6 +147,9 @@ type configuredBound struct {
 func (s *store) application(id string, rec *clientRecord) Application {
 	a := Application{ID: id, Name: rec.client.Name, Origin: rec.origin(), RedirectURIs: slices.Clone(rec.client.RedirectURIs),
 		AuthMethod: string(rec.client.TokenAuthnMethod), Since: rec.since, Permissions: map[string][]string{}}
+	if rec.anyMethod {
+		a.AuthMethod = secretBasic + " or " + secretPost
+	}
 	for _, g := range rec.client.GrantTypes {
 		a.GrantTypes = append(a.GrantTypes, string(g))
 	}

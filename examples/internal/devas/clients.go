@@ -1,6 +1,7 @@
 package devas
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -14,6 +15,12 @@ import (
 
 // assertionAlgorithms sign client assertions (private_key_jwt).
 var assertionAlgorithms = []goidc.SignatureAlgorithm{goidc.SigAlgES256, goidc.SigAlgPS256, goidc.SigAlgRS256, "EdDSA"}
+
+// The two ways to present a client secret (RFC 6749, Section 2.3.1).
+const (
+	secretBasic = string(goidc.AuthnMethodSecretBasic)
+	secretPost  = string(goidc.AuthnMethodSecretPost)
+)
 
 var errSecret = errors.New("the client secret is wrong")
 
@@ -38,10 +45,8 @@ func configuredClient(c Client) (*clientRecord, error) {
 			return nil, err
 		}
 		meta.TokenAuthnMethod, meta.JWKS = goidc.AuthnMethodPrivateKeyJWT, keys
-	case c.SecretInBody:
-		meta.TokenAuthnMethod = goidc.AuthnMethodSecretPost
 	case c.Secret != "":
-		meta.TokenAuthnMethod = goidc.AuthnMethodSecretBasic
+		meta.TokenAuthnMethod = goidc.AuthnMethod(cmp.Or(c.SecretMethod, secretBasic))
 	}
 	if !c.Agent || len(c.RedirectURIs) > 0 {
 		meta.GrantTypes = append(meta.GrantTypes, goidc.GrantAuthorizationCode, goidc.GrantRefreshToken)
@@ -53,6 +58,7 @@ func configuredClient(c Client) (*clientRecord, error) {
 	return &clientRecord{
 		client:        &goidc.Client{ID: c.ID, Secret: c.Secret, ClientMeta: meta},
 		bound:         &configuredBound{all: c.AllScopes, scopes: slices.Clone(c.Scopes)},
+		anyMethod:     c.Secret != "" && c.SecretMethod == "",
 		mayIntrospect: c.MayIntrospect,
 		roles:         slices.Clone(c.Roles),
 	}, nil

@@ -7,8 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-mcpauth/sdk/scopes"
 )
 
 // Config describes a development authorization server. Issuer and Resources are required.
@@ -88,6 +91,10 @@ type Resource struct {
 
 	// Tools lists what these scopes open for this user, for the consent page. Nil: the page shows scopes only.
 	Tools func(user User, scopes []string) []Tool `json:"-"`
+
+	// ScopeNames says in words what scopes are, for pages, as ScopeNames of a [scopes.Catalog] does. What Scopes says itself comes first. It is asked
+	// for each page, since a policy file may change while the server runs. Nil: the pages show what Scopes says.
+	ScopeNames func() []scopes.Description `json:"-"`
 }
 
 // Access says which users may use a resource.
@@ -117,10 +124,11 @@ type Tool struct{ Name, Title, Description string }
 // A Client is registered before the server starts. The zero value of Scopes gives it no scope.
 type Client struct {
 	ID string
-	// Secret makes the client confidential: it then authenticates with client_secret_basic, or client_secret_post if SecretInBody is set.
-	// Empty means a public client, which must not send a secret.
-	Secret       string
-	SecretInBody bool
+	// Secret makes the client confidential: it then authenticates with client_secret_basic or client_secret_post, whichever it likes. Empty means a
+	// public client, which must not send a secret.
+	Secret string
+	// SecretMethod, client_secret_basic or client_secret_post, holds it to one of the two. Empty accepts either.
+	SecretMethod string
 	// Name is shown on the consent page. Empty means the ID.
 	Name string
 	// RedirectURIs are compared exactly, except that the port of a loopback address is ignored (RFC 8252, Section 7.3).
@@ -240,8 +248,14 @@ func (c *Config) validate() error {
 		if cl.MayIntrospect && cl.Secret == "" {
 			bad("Config.Clients[%d].MayIntrospect needs a Secret: introspection is for authenticated clients (RFC 7662, Section 2.1)", i)
 		}
-		if cl.SecretInBody && cl.Secret == "" {
-			bad("Config.Clients[%d].SecretInBody needs a Secret", i)
+		if cl.SecretMethod != "" && cl.Secret == "" {
+			bad("Config.Clients[%d].SecretMethod needs a Secret", i)
+		}
+		if !slices.Contains([]string{"", secretBasic, secretPost}, cl.SecretMethod) {
+			bad("Config.Clients[%d].SecretMethod %q must be %s, %s or empty", i, cl.SecretMethod, secretBasic, secretPost)
+		}
+		if cl.Agent && slices.ContainsFunc(c.Users, func(u User) bool { return u.Name == cl.ID }) {
+			bad("Config.Clients[%d].ID %q is the name of a user as well: tokens that the agent gets for itself would say that they are the user's (RFC 9068, Section 5)", i, cl.ID)
 		}
 	}
 	if c.TokenLifetime < time.Second || c.TokenLifetime > maxTokenLifetime {

@@ -13,6 +13,8 @@ type facts struct {
 	clientID    string // who a direct request says it comes from; the library means the same
 	secretSent  bool   // a client secret or assertion came along
 
+	secretInBody bool // it was a secret, in the body
+
 	// The client's metadata document, if documentID, the client's identifier, is the URL of one.
 	documentID  string
 	document    *goidc.Client

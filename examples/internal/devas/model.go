@@ -30,7 +30,7 @@ type Application struct {
 	Origin       Origin
 	RedirectURIs []string
 	GrantTypes   []string
-	AuthMethod   string    // none, client_secret_basic, client_secret_post or private_key_jwt
+	AuthMethod   string    // none, client_secret_basic, client_secret_post, "client_secret_basic or client_secret_post", or private_key_jwt
 	Since        time.Time // of registration, or when the document was first read; zero for a configured one
 	// Permissions are what was granted explicitly, by server identifier. A server that is missing here is left to the configuration and the mode of the
 	// server; an empty list is an explicit refusal. allowedScopes gives the outcome.

@@ -270,7 +270,7 @@ func TestApplicationsArePermittedPerServer(t *testing.T) {
 		require.Equal(t, []string{"authorization_code", "refresh_token"}, app.GrantTypes)
 		require.Equal(t, "none", app.AuthMethod)
 		require.False(t, app.Since.IsZero())
-		require.Equal(t, "client_secret_basic", apps[0].AuthMethod)
+		require.Equal(t, "client_secret_basic or client_secret_post", apps[0].AuthMethod)
 	})
 }
 

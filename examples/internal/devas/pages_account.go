@@ -52,6 +52,7 @@ func (s *Server) grantLines(of func(GrantRow) bool) []grantLine {
 		}
 		line := grantLine{GrantRow: g, Application: nameOr(g.ClientName, g.Client), Server: nameOr(g.ServerName, g.GrantKey.Server)}
 		entry, _ := s.server(g.GrantKey.Server)
+		entry.Scopes = entry.explained(entry.Scopes)
 		for _, name := range g.Scopes {
 			if i := slices.IndexFunc(entry.Scopes, func(sc Scope) bool { return sc.Name == name }); i >= 0 {
 				line.Titles = append(line.Titles, entry.Scopes[i])

@@ -76,7 +76,7 @@ func (s *Server) may(u User) string {
 	var allowed []string
 	total := 0
 	for _, r := range s.servers() {
-		for _, sc := range r.Scopes {
+		for _, sc := range r.explained(r.Scopes) {
 			total++
 			if s.roleAllows(u, sc) && !slices.Contains(allowed, sc.display()) {
 				allowed = append(allowed, sc.display())
@@ -132,6 +132,7 @@ func (v consentView) Frame() frame { return frame{Title: v.Title, Script: true} 
 func (s *Server) consent(w http.ResponseWriter, _ *http.Request, v consentView) {
 	s.complete(&v)
 	v.Title = "Authorize Application"
+	v.Offered = v.Resource.explained(v.Offered)
 	v.HasTools = v.Resource.Tools != nil
 	v.Tools = toolRows(v.Resource, v.User, v.Offered)
 	if len(v.Tools) > maxToolsShown {

@@ -103,11 +103,11 @@ func TestConfigMistakesAreReportedTogether(t *testing.T) {
 		Resources:     []devas.Resource{{Identifier: "mcp", Scopes: []devas.Scope{{Name: "a b"}, {Name: "openid"}}}, {Identifier: "https://h"}, {Identifier: "https://h/"}},
 		Users:         []devas.User{{Name: "x"}, {Name: "x"}},
 		RoleScopes:    map[string][]string{"admin": {"nope"}},
-		Clients:       []devas.Client{{ID: "a", MayIntrospect: true, SecretInBody: true, RedirectURIs: []string{"javascript:x"}, Scopes: []string{"nope"}}, {}},
+		Clients:       []devas.Client{{ID: "b", Secret: "s", SecretMethod: "none"}, {ID: "a", MayIntrospect: true, SecretMethod: "client_secret_post", RedirectURIs: []string{"javascript:x"}, Scopes: []string{"nope"}}, {}},
 		TokenLifetime: time.Hour,
 	})
-	for _, want := range []string{"Config.Issuer", "Resources[0].Identifier", `"a b"`, `"openid"`, "Resources[2]", "Users[1]", `RoleScopes["admin"]`, "Clients[0].MayIntrospect",
-		"Clients[0].SecretInBody", "Clients[0].RedirectURIs", "Clients[0].Scopes", "Clients[1].ID", "TokenLifetime"} {
+	for _, want := range []string{"Config.Issuer", "Resources[0].Identifier", `"a b"`, `"openid"`, "Resources[2]", "Users[1]", `RoleScopes["admin"]`, `Clients[0].SecretMethod "none"`, "Clients[1].MayIntrospect",
+		"Clients[1].SecretMethod needs", "Clients[1].RedirectURIs", "Clients[1].Scopes", "Clients[2].ID", "TokenLifetime"} {
 		require.ErrorContains(t, err, want)
 	}
 	for _, issuer := range []string{"", "127.0.0.1:1", "http://127.0.0.1:1/", "http://127.0.0.1:1/x", "http://127.0.0.1:1?x", "http://u@127.0.0.1:1", "https://as.example.com", "http://127.0.0.1.evil.example", "ftp://127.0.0.1"} {

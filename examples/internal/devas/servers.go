@@ -87,7 +87,7 @@ func (s *Server) saveServer(by User, r Resource) error {
 	case i >= 0 && i < next.configured:
 		return errConfigured
 	case i >= 0:
-		r.Tools = next.all[i].Tools
+		r.Tools, r.ScopeNames = next.all[i].Tools, next.all[i].ScopeNames
 		next.all[i] = r
 	case same:
 		return fmt.Errorf("the identifier differs from %s in the last slash only", other.Identifier)

@@ -64,6 +64,7 @@ type clientRecord struct {
 	since         time.Time
 	bound         *configuredBound // configured, never evicted
 	document      bool             // found by its metadata document
+	anyMethod     bool             // a configured secret that may come in the header or in the body
 	mayIntrospect bool
 	roles         []string // of an agent
 }
@@ -223,6 +224,7 @@ func (s *store) pinClient(rec *clientRecord) {
 //   - The library compares redirect URIs by rules of its own, after parsing and printing them. The copy is called a web application, which gets the
 //     simplest of these rules, and for a new authorization request it has one redirect URI if redirectAllowed accepts what was requested, else none.
 //   - Its scopes are all scopes of the server. The library refuses what is beyond them; the policy narrows to allowedScopes.
+//   - A client with a secret that may come either way is one that sends it as this request does. The library knows one way for each client.
 //   - A client that is identified by the URL of a metadata document is the one that the wrapper found there for this request.
 func (s *store) Client(ctx context.Context, id string) (*goidc.Client, error) {
 	s.mu.Lock()
@@ -251,6 +253,9 @@ func (s *store) Client(ctx context.Context, id string) (*goidc.Client, error) {
 	c := cloneClient(rec.client)
 	c.ApplicationType = goidc.ApplicationTypeWeb
 	c.ScopeIDs = s.scopes
+	if rec.anyMethod && facts.secretInBody {
+		c.TokenAuthnMethod = goidc.AuthnMethodSecretPost
+	}
 	if uri := facts.redirectURI; uri != "" {
 		allowed := redirectAllowed(c.RedirectURIs, uri)
 		c.RedirectURIs = nil

@@ -276,7 +276,7 @@ func (s *Server) readForm(w http.ResponseWriter, r *http.Request, endpoint strin
 		return nil, false
 	}
 	r.PostForm.Set("client_id", claimed)
-	f := facts{endpoint: endpoint, clientID: claimed, secretSent: methods > 0}
+	f := facts{endpoint: endpoint, clientID: claimed, secretSent: methods > 0, secretInBody: r.PostForm.Has("client_secret")}
 	// A document is fetched here only for a client that came through the authorization endpoint: these endpoints are open to scripts of every web
 	// site, which could otherwise find out names and addresses in this network by the answers.
 	if _, known := s.application(claimed); known {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-mcpauth/sdk/examples/internal/browser"
+	"github.com/go-mcpauth/sdk/examples/internal/devas"
 )
 
 var asDev = browser.Decision{User: "dev"}
@@ -303,6 +304,74 @@ func TestAS35_ClientAuthentication(t *testing.T) {
 		code := e.code(request(confID), asDev)
 		requireError(t, e.post("/token", exchange(confID, code, "client_id", "-"), basic(confID, "wrong")), http.StatusUnauthorized, "invalid_client")
 		require.Equal(t, http.StatusOK, e.post("/token", exchange(confID, code, "client_id", "-"), basic(confID, confSecret)).Status)
+	})
+}
+
+// RFC 6749, Section 2.3.1; RFC 7591, Section 2, of clients that have said how they authenticate.
+func TestAS35_WhereTheSecretStands(t *testing.T) {
+	const id, secret = "agent", "a secret: with %2B, + and a space"
+	agent := func(method string) func(*devas.Config) {
+		return func(c *devas.Config) {
+			c.Clients = append(c.Clients, devas.Client{ID: id, Secret: secret, SecretMethod: method, Agent: true, AllScopes: true, MayIntrospect: true})
+		}
+	}
+	inHeader := basic(url.QueryEscape(id), url.QueryEscape(secret))
+	for _, c := range []struct {
+		method       string
+		header, body bool
+	}{{"", true, true}, {"client_secret_basic", true, false}, {"client_secret_post", false, true}} {
+		t.Run("AS-35 "+c.method, func(t *testing.T) {
+			e := start(t, agent(c.method))
+			requireOK := func(want bool, a answer) {
+				t.Helper()
+				if want {
+					require.Equal(t, http.StatusOK, a.Status, a.Raw)
+					return
+				}
+				requireError(t, a, http.StatusUnauthorized, "invalid_client")
+			}
+			requireOK(c.header, e.post("/token", credentials(), inHeader))
+			requireOK(c.header, e.post("/token", credentials("client_id", id), inHeader))
+			requireOK(c.body, e.token(credentials("client_id", id, "client_secret", secret)))
+			requireOK(c.header, e.post("/introspect", url.Values{"token": {"x"}}, inHeader))
+			requireOK(c.body, e.post("/introspect", url.Values{"token": {"x"}, "client_id": {id}, "client_secret": {secret}}, nil))
+			requireOK(c.body, e.post("/revoke", url.Values{"token": {"x"}, "client_id": {id}, "client_secret": {secret}}, nil))
+
+			requireOK(false, e.post("/token", credentials(), basic(id, "wrong")))
+			requireOK(false, e.token(credentials("client_id", id, "client_secret", "wrong")))
+			requireOK(false, e.token(credentials("client_id", id, "client_secret", "")))
+			requireOK(false, e.token(credentials("client_id", id)))
+			requireOK(false, e.post("/token", credentials("client_id", confID), inHeader))
+			requireOK(false, e.post("/token", credentials("client_id", id), http.Header{"Authorization": {"Bearer " + secret}}))
+
+			// RFC 6749, Section 2.3: never both, not even where both are right.
+			for _, inBody := range []string{secret, "wrong", ""} {
+				requireError(t, e.post("/token", credentials("client_id", id, "client_secret", inBody), inHeader), http.StatusBadRequest, "invalid_request")
+			}
+			requireOK(false, e.send("POST", "/token?client_id="+id+"&client_secret="+url.QueryEscape(secret), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "grant_type=client_credentials"))
+		})
+	}
+	t.Run("AS-35 a registered client has said which", func(t *testing.T) {
+		e := start(t)
+		for _, method := range []string{"client_secret_basic", "client_secret_post"} {
+			a := e.register(`{"redirect_uris":["` + callback + `"],"token_endpoint_auth_method":"` + method + `"}`)
+			require.Equal(t, http.StatusCreated, a.Status, a.Raw)
+			id, secret := a.str("client_id"), a.str("client_secret")
+			ways := map[string]func(code string) answer{
+				"client_secret_basic": func(code string) answer {
+					return e.post("/token", exchange(id, code, "client_id", "-"), basic(id, secret))
+				},
+				"client_secret_post": func(code string) answer { return e.token(exchange(id, code, "client_secret", secret)) },
+			}
+			code := e.code(request(id), asDev)
+			for way, try := range ways {
+				if way != method {
+					requireError(t, try(code), http.StatusUnauthorized, "invalid_client")
+				}
+			}
+			good := ways[method](code)
+			require.Equal(t, http.StatusOK, good.Status, good.Raw)
+		}
 	})
 }
 

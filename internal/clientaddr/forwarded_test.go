@@ -66,6 +66,15 @@ func TestClient_Forwarded(t *testing.T) {
 		{[]string{"x=\"\x1f\";for=192.0.2.1"}, ""},
 		{[]string{"x=\"\x7f\";for=192.0.2.1"}, ""},
 		{[]string{`x="`, "for=192.0.2.1"}, ""},
+		{[]string{`for="192.0.2.1,10.0.0.2"`}, ""},
+		{[]string{`for="192.0.2.1, 10.0.0.2", for=10.0.0.3`}, ""},
+		{[]string{"=x;for=192.0.2.1"}, ""},
+		{[]string{"by=;for=192.0.2.1"}, ""},
+		{[]string{"[=x;for=192.0.2.1"}, ""},
+		{[]string{"{=x;for=192.0.2.1"}, ""},
+		{[]string{"\x7f=x;for=192.0.2.1"}, ""},
+		{[]string{"\xc3\xa9=x;for=192.0.2.1"}, ""},
+		{[]string{"@=x;for=192.0.2.1"}, ""},
 	} {
 		addr, err := clientaddr.Proxies{Trusted: trusted, Field: "Forwarded"}.Client(proxy, http.Header{"Forwarded": tt.lines})
 		if tt.want == "" {
@@ -84,6 +93,7 @@ var (
 	elementText = "[ \t]*" + pairText + "(?:[ \t]*;[ \t]*" + pairText + ")*[ \t]*"
 	onePair     = regexp.MustCompile("(?s)" + pairText)
 	oneElement  = regexp.MustCompile("(?s)" + elementText)
+	escaped     = regexp.MustCompile(`(?s)\\(.)`)
 	wholeLine   = regexp.MustCompile("(?s)^" + elementText + "(?:," + elementText + ")*$")
 )
 
@@ -101,7 +111,7 @@ func nodesOf(lines []string) (nodes []string, ok bool) {
 				}
 			}
 			if quoted, ok := strings.CutPrefix(node, `"`); ok {
-				node = regexp.MustCompile(`(?s)\\(.)`).ReplaceAllString(quoted[:len(quoted)-1], "$1")
+				node = escaped.ReplaceAllString(quoted[:len(quoted)-1], "$1")
 			}
 			nodes = append(nodes, node)
 		}

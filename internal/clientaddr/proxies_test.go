@@ -79,10 +79,15 @@ func TestClient_FromTheRight(t *testing.T) {
 		{[]string{"192.0.2.1", ""}, ""},
 		{[]string{"192.0.2.1,, 10.0.0.2"}, ""},
 		{[]string{""}, ""},
+		{[]string{"192.0.2.1", ",10.0.0.2"}, ""},
 		{nil, ""},
 	} {
 		require.Equal(t, tt.want, client(t, proxy, tt.lines...), "%q", tt.lines)
 	}
+	_, err := clientaddr.Proxies{Trusted: trusted}.Client(proxy, http.Header{"X-Forwarded-For": {"10.0.0.2"}})
+	require.ErrorContains(t, err, "all addresses in X-Forwarded-For are those of trusted proxies")
+	_, err = clientaddr.Proxies{Trusted: trusted}.Client(proxy, nil)
+	require.ErrorContains(t, err, "sent no X-Forwarded-For")
 }
 
 func TestClient_HowAddressesAreWritten(t *testing.T) {

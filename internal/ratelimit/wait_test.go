@@ -41,4 +41,7 @@ func TestWait(t *testing.T) {
 	w, err := none.Wait(b)
 	require.ErrorIs(t, err, ratelimit.ErrFull)
 	require.NotZero(t, w)
+	w, err = new(ratelimit.Store).Wait(b)
+	require.ErrorIs(t, err, ratelimit.ErrFull, "one that New did not make")
+	require.NotZero(t, w)
 }

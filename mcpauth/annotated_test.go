@@ -113,6 +113,41 @@ func TestRequireAnnotated_OpensTheseToolsAlone(t *testing.T) {
 	require.True(t, may(t, auth, "owner", "reads"))
 }
 
+// A kind of tools without a rule is as if nobody had asked: Unlisted counts, and what every rule holds opens nothing.
+func TestRequireAnnotated_KindsWithoutARule(t *testing.T) {
+	for _, unlisted := range []bool{false, true} {
+		auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
+			cfg.BaseScopes = []string{"base"}
+			if unlisted {
+				cfg.Unlisted = scopes.Role("keeper")
+			}
+		})
+		server := protectedWith(auth, saying("reads", &mcp.ToolAnnotations{ReadOnlyHint: true}), saying("nothing", nil))
+		require.NoError(t, auth.RequireAnnotated(t.Context(), server, mcpauth.Annotated{ReadOnly: scopes.Role("reader")}))
+		require.NoError(t, auth.LoadPolicy([]byte(`{"version":1}`)), "a file without such rules is in nobody's way")
+		has := func(role, name string) mcpauth.Reason {
+			p := mcpauth.NewPrincipal(mcpauth.Identity{Issuer: "urn:x", Subject: "ada", Grant: scopes.NewGrant([]string{"base"}, []string{role})})
+			err := auth.Check(t.Context(), &mcpauth.Call{Principal: p, Operation: tool(name)})
+			if err == nil {
+				return mcpauth.ReasonAllowed
+			}
+			var e *mcpauth.Error
+			require.ErrorAs(t, err, &e)
+			return e.Reason
+		}
+		require.Equal(t, mcpauth.ReasonAllowed, has("reader", "reads"))
+		require.False(t, may(t, auth, "reader", "reads"), "without the base scope")
+		if unlisted {
+			require.Equal(t, mcpauth.ReasonAllowed, has("keeper", "nothing"))
+			require.Equal(t, mcpauth.ReasonRole, has("reader", "nothing"))
+		} else {
+			require.Equal(t, mcpauth.ReasonNoRule, has("keeper", "nothing"))
+		}
+		err := auth.LoadPolicy([]byte(`{"version":1, "annotated":{"other":"authenticated"}}`))
+		require.ErrorContains(t, err, "line 1, column 15: annotated: the program has such rules")
+	}
+}
+
 // A server that cannot be listed has said nothing.
 func TestRequireAnnotated_ListsThatFail(t *testing.T) {
 	auth, _ := newAuth(t, newIssuer(t), nil)

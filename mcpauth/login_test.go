@@ -191,6 +191,19 @@ func TestRequireLogin_Resources(t *testing.T) {
 	}
 }
 
+// AUTHZ-14: with Conceal, what asks for another sign-in does not exist either.
+func TestRequireLogin_Conceal(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) { cfg.Conceal = true })
+	h := auth.Wrap(sdkHandler(newServer(auth), true))
+	auth.RequireLogin(tool("whoami"), mcpauth.Login{ACRValues: []string{mfa}})
+	hidden, unknown := serve(h, post(call("whoami"), is.token(t))), serve(h, post(call("nosuch"), is.token(t)))
+	require.Equal(t, unknown.Code, hidden.Code)
+	require.Equal(t, unknown.Header(), hidden.Header())
+	require.Equal(t, strings.ReplaceAll(unknown.Body.String(), "nosuch", "whoami"), hidden.Body.String())
+	require.Equal(t, http.StatusOK, serve(h, post(call("whoami"), is.token(t, claims{"acr": mfa}))).Code)
+}
+
 func TestRequireLogin_Lists(t *testing.T) {
 	is := newIssuer(t)
 	for listing, shown := range map[mcpauth.Listing]bool{mcpauth.ListObtainable: true, mcpauth.ListAllowed: false, mcpauth.ListAll: true} {

@@ -346,6 +346,7 @@ func TestLimits_WhichKey(t *testing.T) {
 		cfg.Limits = mcpauth.Limits{Store: store, Operations: map[string]mcpauth.Rate{
 			"tools/call w": rate(1), "tools/call wr*": rate(2), "tools/call write*": rate(3), "tools/call whoami": rate(4), "tools/call who*": rate(5),
 			"tools/call f*": rate(6), "tools/call ma*": rate(7), "tools/call exactly-this": rate(8), "ping": rate(9), "tools/l*": rate(10),
+			"tools/call a*": rate(11), "tools/call ab*": rate(12), "tools/call abc*": rate(13), "tools/call abcd*": rate(14), "tools/call abcde*": rate(15),
 		}}
 	})
 	auth.RequireTool("*", scopes.Authenticated())
@@ -353,6 +354,7 @@ func TestLimits_WhichKey(t *testing.T) {
 	for body, want := range map[string]int{
 		call("w"): 1, call("wr"): 2, call("write"): 3, call("writer"): 3, call("wri"): 2, call("whoami"): 4, call("whoami2"): 5, call("who"): 5,
 		call("f"): 6, call("mad"): 7, call("m"): 0, call("wx"): 0, call("exactly-this-and-more"): 0, call("exactly"): 0,
+		call("a"): 11, call("abx"): 12, call("abcx"): 13, call("abcdx"): 14, call("abcdef"): 15,
 		rpc("ping", nil): 9, rpc("tools/list", nil): 10, rpc("prompts/list", nil): 0,
 	} {
 		store.asked = nil

@@ -153,13 +153,14 @@ func TestRequireLogin_What(t *testing.T) {
 	auth.RequireLogin(tool("pre*"), login)
 	auth.RequireLogin(tool("prefix*"), login)
 	auth.RequireLogin(tool("a{b}"), login)
+	auth.RequireLogin(tool("%7Ex"), login)
 	auth.RequireLogin(mcpauth.Operation{Method: "prompts/get", Name: "p"}, login)
 	auth.RequireLogin(mcpauth.Operation{Method: "custom/x"}, login)
 	auth.RequireLogin(mcpauth.Operation{Method: "ping"}, login)
 	prompt := func(name string) string { return rpc("prompts/get", map[string]any{"name": name}) }
 	for body, want := range map[string]bool{
 		call("pre"): true, call("prefix"): true, call("prefixes"): true, call("pr"): false, call("x"): false,
-		call("a{b}"): true, call("ab"): false, call("a"): false, call("both/"): false, call("%62oth"): false, call("both?x"): false,
+		call("a{b}"): true, call("%7Ex"): true, call("~x"): false, call("ab"): false, call("a"): false, call("both/"): false, call("%62oth"): false, call("both?x"): false,
 		call("p"): false, prompt("p"): true, prompt("both"): false, prompt("pre"): false,
 		rpc("custom/x", nil): true, rpc("ping", nil): true, rpc("tools/list", nil): false,
 	} {

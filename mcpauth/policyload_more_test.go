@@ -117,6 +117,12 @@ func TestWatchPolicyFile_WhatItSays(t *testing.T) {
 		expect("the same mistakes again", 3*time.Second, 0, 1)
 		write(ladder)
 		expect("repaired again", 3*time.Second, 1, 0)
+		for range 2 { // at each look another content
+			write(bad)
+			expect("mistakes once more", time.Second, 0, 1)
+			write(ladder)
+			expect("and none", time.Second, 1, 0)
+		}
 		for range 2 {
 			require.NoError(t, os.Remove(path))
 			expect("gone", 3*time.Second, 0, 1)

@@ -187,8 +187,9 @@ func TestRevocations_Mistakes(t *testing.T) {
 	var none *mcpauth.Revocations
 	for _, list := range []*mcpauth.Revocations{none, {}} {
 		require.Error(t, list.Revoke(t.Context(), good))
-		_, err := list.Revoked(t.Context(), adas())
+		gone, err := list.Revoked(t.Context(), adas())
 		require.ErrorIs(t, err, mcpauth.ErrUnavailable)
+		require.False(t, gone, "nobody knows")
 	}
 }
 
@@ -214,6 +215,9 @@ func TestRevocations_StoreInTrouble(t *testing.T) {
 		w := serve(auth.Wrap(&spy{}), post(rpc("ping", nil), is.token(t)))
 		require.Equal(t, http.StatusServiceUnavailable, w.Code)
 		require.NotEmpty(t, w.Header().Get("Retry-After"))
+		gone, err := list.Revoked(t.Context(), adas())
+		require.ErrorIs(t, err, mcpauth.ErrUnavailable)
+		require.False(t, gone)
 	}
 	list := mcpauth.NewRevocations(storeOf{err: errors.New("out of reach")}, newClock().Now)
 	err := list.Revoke(t.Context(), mcpauth.Revocation{Issuer: "https://i", JWTID: "1", Until: epoch.Add(time.Second)})

@@ -49,6 +49,14 @@ func TestSEC06_RememberedUntilTheyEnd(t *testing.T) {
 	clock.advance(time.Hour)
 	require.Equal(t, http.StatusTooManyRequests, status(known), "nobody looks at it")
 	require.Equal(t, http.StatusUnauthorized, status(""))
+
+	auth, clock = newAuth(t, is, func(cfg *mcpauth.Config) { cfg.Limits.Failures = mcpauth.Rate{Events: 1, Per: 24 * time.Hour} })
+	h = auth.Wrap(&spy{})
+	known = is.token(t)
+	require.Equal(t, http.StatusOK, status(known))
+	require.Equal(t, http.StatusUnauthorized, status("nonsense"))
+	clock.set(epoch.Add(-time.Hour))
+	require.Equal(t, http.StatusTooManyRequests, status(known), "nor where the clock was put back, and it has not been issued yet")
 }
 
 // SEC-06: a nonce that is missing is no failure, with whichever token.

@@ -156,6 +156,8 @@ func TestParse_AllMistakesAtOnce(t *testing.T) {
 	many := `{"version":1,"tools":{` + strings.Repeat(`"a":1,`, 1000) + `"b":"c"}}`
 	_, errs = policyfile.Parse([]byte(many))
 	require.Len(t, errs, 50)
+	_, errs = policyfile.Parse(append([]byte(whole), bytes.Repeat([]byte{' '}, policyfile.MaxSize-len(whole))...))
+	require.Empty(t, errs, "as much as there may be")
 	_, errs = policyfile.Parse(append([]byte(whole), bytes.Repeat([]byte{' '}, policyfile.MaxSize)...))
 	require.Len(t, errs, 1)
 	require.Contains(t, errs[0].Msg, "longer than")
@@ -185,7 +187,7 @@ func TestParse_MessagesAreForLogs(t *testing.T) {
 	require.Equal(t, strings.Repeat("x", 64), path(strings.Repeat("x", 64)))
 	require.Equal(t, strings.Repeat("x", 64)+"...", path(strings.Repeat("x", 65)))
 	_, errs = policyfile.Parse([]byte(`{"version":1,"tools":{"a":"b and (c or"}}`))
-	require.NotContains(t, errs[0].Msg, "offset", "line and column say where")
+	require.NotContains(t, errs[0].Msg, "column", "line and column say where")
 }
 
 // Whatever comes: mistakes, each at a place in the file, or a policy whose parts are all valid and that says nothing

@@ -328,3 +328,18 @@ func TestAuthenticators_MistakesInTheConfig(t *testing.T) {
 	_, err = mcpauth.New(mcpauth.Config{Resource: testResource})
 	require.ErrorContains(t, err, "Issuers")
 }
+
+// A header that is malformed for us is not handed to somebody who may take it for something else.
+func TestAuthenticators_AreNotAskedAboutMalformedHeaders(t *testing.T) {
+	auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
+		cfg.Authenticators = []mcpauth.Authenticator{mcpauth.NewAuthenticator(func(*http.Request) (*mcpauth.Principal, error) { return adas(), nil }, "", "Authorization")}
+	})
+	h := auth.Wrap(&spy{})
+	status := func(values ...string) int {
+		return serve(h, with(post(rpc("ping", nil), ""), "Authorization", values...)).Code
+	}
+	require.Equal(t, http.StatusOK, status("Custom x"))
+	for _, values := range [][]string{{"Custom x", "Custom y"}, {"Bearer"}, {"Bearer a b"}, {"Custom " + strings.Repeat("x", 1<<20)}} {
+		require.GreaterOrEqual(t, status(values...), 400, "%.20q", values)
+	}
+}

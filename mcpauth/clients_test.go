@@ -1,6 +1,7 @@
 package mcpauth_test
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -139,9 +140,26 @@ func TestClients_OfOneIssuerOnly(t *testing.T) {
 
 	cfg := mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{{URL: here.URL}}}
 	both(&cfg)
-	cfg.Clients = map[string]mcpauth.ClientLimit{"app": {Unlimited: true}}
+	for _, id := range []string{"app", "http://app.example/client", "https:///client", "https://app.example", "https://app.example/", "https://app.example:port/client", "//app.example/client"} {
+		cfg.Clients = map[string]mcpauth.ClientLimit{id: {Unlimited: true}}
+		_, err := mcpauth.New(cfg)
+		require.ErrorContains(t, err, fmt.Sprintf("Clients[%q].Issuers: is empty", id))
+	}
+	cfg.Clients = map[string]mcpauth.ClientLimit{"*": {Unlimited: true}, "https://app.example/c": {}, "app": {Issuers: []string{there.URL}}}
 	_, err := mcpauth.New(cfg)
-	require.ErrorContains(t, err, `Clients["app"].Issuers: is empty`)
+	require.NoError(t, err)
+}
+
+// An entry of one issuer's application does not stand for another issuer's of the same id, which is one of the others.
+func TestClients_OfOneIssuerAndAllOthers(t *testing.T) {
+	here, there := newIssuer(t), newIssuer(t)
+	auth, _ := newAuth(t, here, func(cfg *mcpauth.Config) {
+		cfg.Issuers = append(cfg.Issuers, mcpauth.Issuer{URL: there.URL})
+		cfg.Clients = map[string]mcpauth.ClientLimit{"app": {Issuers: []string{here.URL}, Unlimited: true}, "*": {Scopes: []string{"files:read"}}}
+	})
+	both := claims{"scope": "files:read files:write"}
+	require.Len(t, principalOf(t, auth, here.token(t, both)).Grant().Scopes(), 2)
+	require.Equal(t, []string{"files:read"}, principalOf(t, auth, there.token(t, both)).Grant().Scopes())
 }
 
 func TestClients_Mistakes(t *testing.T) {
@@ -150,6 +168,8 @@ func TestClients_Mistakes(t *testing.T) {
 		`Clients[""]: has no client id`:                       {"": {}},
 		`Clients["a"].Issuers[0]: "https://b"`:                {"a": {Issuers: []string{"https://b"}}},
 		`Clients["a"].Unlimited: goes without`:                {"a": {Unlimited: true, Scopes: []string{"s"}}},
+		`Clients["b"].Unlimited: goes without`:                {"b": {Unlimited: true, Roles: []string{"r"}}},
+		`Clients["b"].Scopes: more than 1024 scopes or roles`: {"b": {Scopes: strings.Fields(strings.Repeat("s ", 1025))}},
 		`Clients["a"].Scopes: "two words" is not a scope`:     {"a": {Scopes: []string{"two words"}}},
 		`Clients["a"].Roles: "bad\x00" is not a role`:         {"a": {Roles: []string{"bad\x00"}}},
 		`Clients["*"].Issuers: leave it out`:                  {"*": {Issuers: []string{is.URL}}},
@@ -158,6 +178,8 @@ func TestClients_Mistakes(t *testing.T) {
 		_, err := mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{{URL: is.URL}}, Clients: limits})
 		require.ErrorContains(t, err, want)
 	}
+	most := strings.Fields(strings.Repeat("s ", 1024))
+	newAuth(t, is, withClients(map[string]mcpauth.ClientLimit{"a": {Scopes: most, Roles: most}}))
 	_, err := mcpauth.New(mcpauth.Config{Resource: testResource, Authenticators: []mcpauth.Authenticator{signature(adas(), nil)}, Clients: map[string]mcpauth.ClientLimit{}})
 	require.ErrorContains(t, err, "Clients: leave it out")
 }
@@ -182,6 +204,34 @@ func TestClients_OtherCallers(t *testing.T) {
 	require.Equal(t, mcpauth.ReasonClientLimit, e.Reason)
 	require.ErrorAs(t, asUser("other"), &e)
 	require.Equal(t, mcpauth.ReasonClient, e.Reason)
+}
+
+// Whoever keeps a Principal from an earlier request has the rights of now and not of then.
+func TestClients_APrincipalThatWasKept(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	newServer(auth)
+	load := func(text string) { require.NoError(t, auth.LoadPolicy([]byte(text))) }
+	load(`{"version":1,"roles":{"boss":{"implies":["admin"],"scopes":["files:write"]},"admin":{}}}`)
+	token := is.token(t, claims{"roles": []string{"boss"}, "scope": "files:read"})
+	kept := principalOf(t, auth, token)
+	allowed := func(name string) bool {
+		err := auth.Check(t.Context(), &mcpauth.Call{Principal: kept, Operation: tool(name)})
+		if name != "write" { // which a step-up could bring
+			require.Equal(t, err == nil, auth.Visible(kept, tool(name)), name)
+		}
+		return err == nil
+	}
+	require.True(t, allowed("purge"))
+	require.True(t, allowed("write"))
+	load(`{"version":1}`)
+	require.False(t, allowed("purge"), "the hierarchy is gone")
+	require.False(t, allowed("write"))
+	load(`{"version":1,"clients":{"other":{"unlimited":true}}}`)
+	require.False(t, allowed("whoami"), "nobody has listed the application")
+	load(`{"version":1,"clients":{"app":{"unlimited":true}},"roles":{"boss":{"implies":["admin"]},"admin":{}}}`)
+	require.True(t, allowed("purge"))
+	require.True(t, allowed("whoami"))
 }
 
 func keyRequestFor(tool string) *http.Request { return with(post(call(tool), ""), "X-Signature", "s") }

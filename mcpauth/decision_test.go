@@ -10,11 +10,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/scopes"
 )
 
 // Middleware behind Wrap that compares a digest of the body (RFC 9530) gets a ping of ours without one.
@@ -76,6 +78,33 @@ func TestAUTHZ18_TraceOfTheCaller(t *testing.T) {
 		require.Equal(t, http.StatusOK, serve(h, with(post(body, is.token(t)), "Traceparent", proxy)).Code)
 		require.Equal(t, want, log.take()[0].TraceID, meta)
 	}
+}
+
+// Check asks the Policy with what counts now, and at the time of the Call where it has one.
+func TestCheck_WhatThePolicySees(t *testing.T) {
+	is := newIssuer(t)
+	var seen []mcpauth.Call
+	see := func(_ context.Context, c *mcpauth.Call) error {
+		seen = append(seen, *c)
+		return nil
+	}
+	auth, clock := newAuth(t, is, func(cfg *mcpauth.Config) { cfg.Policy, cfg.ListPolicy = see, see })
+	newServer(auth)
+	p := mcpauth.NewPrincipal(mcpauth.Identity{Issuer: is.URL, Subject: "ada", ClientID: "app", Grant: scopes.NewGrant([]string{"files:read", "files:write"}, []string{"admin"})})
+	require.NoError(t, auth.LoadPolicy([]byte(`{"version":1,"clients":{"app":{"scopes":["files:read"]}}}`)))
+	require.NoError(t, auth.Check(t.Context(), &mcpauth.Call{Principal: p, Operation: tool("whoami")}))
+	require.Equal(t, []string{"files:read"}, seen[0].Principal.Grant().Scopes(), "within the limit of the application")
+	require.Empty(t, seen[0].Principal.Grant().Roles())
+	require.Equal(t, clock.Now(), seen[0].Time)
+	require.Len(t, p.Grant().Scopes(), 2, "the caller's own Principal stays as it is")
+
+	then := clock.Now().Add(-time.Hour)
+	call := mcpauth.Call{Principal: p, Operation: tool("whoami"), Time: then, RemoteAddr: "192.0.2.1:1"}
+	require.NoError(t, auth.Check(t.Context(), &call))
+	require.True(t, auth.Shows(t.Context(), &call))
+	require.Equal(t, then, seen[1].Time)
+	require.Equal(t, then, seen[2].Time)
+	require.Equal(t, "192.0.2.1:1", seen[1].RemoteAddr)
 }
 
 // Whoever reads a Decision learns why: the cause of a Policy's refusal, and who was revoked.

@@ -131,6 +131,7 @@ func TestAUTHZ12_ReadersThatDisagree(t *testing.T) {
 			if c.want != "" {
 				require.Len(t, all, 2)
 				require.False(t, all[1].Allowed)
+				require.Equal(t, mcpauth.ReasonReadersDisagree, all[1].Reason, "which is an alarm")
 			}
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/scopes"
 )
 
 func requireLimited(t testing.TB, w *httptest.ResponseRecorder, after string) {
@@ -102,6 +103,18 @@ func TestLimits_Stdio(t *testing.T) {
 	require.Contains(t, local.call("whoami"), "ada")
 	require.Contains(t, local.call("write"), "ada")
 	require.Contains(t, local.call("whoami"), "Forbidden")
+
+	auth, _ = newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) { cfg.Limits.Caller = mcpauth.Rate{Events: 20, Per: time.Hour} })
+	local, err = connectLocal(t, mcpauth.NewContext(t.Context(), adas("files:write")), newServer(auth))
+	require.NoError(t, err)
+	refused := 0
+	for range 30 {
+		if strings.Contains(local.call("whoami"), "Forbidden") {
+			refused++
+		}
+	}
+	require.GreaterOrEqual(t, refused, 10, "each operation is a request of the caller, too")
+	require.Less(t, refused, 30)
 }
 
 // A limitStore counts nothing and answers as a test likes.
@@ -163,7 +176,10 @@ func TestLimits_SharedStore(t *testing.T) {
 			require.Equal(t, http.StatusOK, status(is.token(t)))
 			require.Equal(t, http.StatusOK, status(is.token(t)))
 			require.Equal(t, 1, strings.Count(text.String(), "nobody counts"), "said once, not each time")
-			clock.advance(11 * time.Second)
+			clock.advance(10 * time.Second)
+			require.Equal(t, http.StatusOK, status(is.token(t)))
+			require.Equal(t, 1, strings.Count(text.String(), "nobody counts"))
+			clock.advance(time.Second)
 			require.Equal(t, http.StatusOK, status(is.token(t)))
 			require.Equal(t, 2, strings.Count(text.String(), "nobody counts"))
 			continue
@@ -251,6 +267,13 @@ func TestSEC06_Failures(t *testing.T) {
 		require.Equal(t, http.StatusTooManyRequests, from("[2001:db8::2]:1", ping(bad)))
 		require.Equal(t, http.StatusUnauthorized, from("[2001:db8:0:1::1]:1", ping(bad)))
 	})
+	t.Run("what has no address is one source", func(t *testing.T) {
+		for range 3 {
+			require.Equal(t, http.StatusUnauthorized, from("@", ping(bad)))
+		}
+		require.Equal(t, http.StatusTooManyRequests, from("@/other.sock", ping(bad)))
+		require.Equal(t, http.StatusUnauthorized, from("192.0.2.77:1", ping(bad)))
+	})
 	t.Run("behind a proxy", func(t *testing.T) {
 		for range 3 {
 			require.Equal(t, http.StatusUnauthorized, from("10.0.0.1:1", with(ping(bad), "X-Forwarded-For", "198.51.100.9, 198.51.100.1")))
@@ -304,10 +327,104 @@ func TestLimits_Mistakes(t *testing.T) {
 		"Limits.MaxBuckets: -1":                    {Caller: good, MaxBuckets: -1},
 		"Limits: has no Rate":                      {Open: true},
 		"Limits.MaxBuckets: is for":                {Caller: good, MaxBuckets: 10, Store: &limitStore{}},
+		"Limits.MaxBuckets: 4194305":               {Caller: good, MaxBuckets: 1<<22 + 1},
 	} {
 		_, err := mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{{URL: is.URL}}, Limits: limits})
 		require.ErrorContains(t, err, want)
 	}
+	for _, limits := range []mcpauth.Limits{{Store: &limitStore{}}, {MaxBuckets: 1}, {Proxies: mcpauth.Proxies{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}}} {
+		_, err := mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{{URL: is.URL}}, Limits: limits})
+		require.ErrorContains(t, err, "Limits: has no Rate")
+	}
+	for _, limits := range []mcpauth.Limits{
+		{Caller: good, MaxBuckets: 1 << 22}, {Failures: good, MaxBuckets: 10, Store: &limitStore{}},
+		{Operations: map[string]mcpauth.Rate{"*": good, "tools/*": good, "tools/call*": good, "tools/call *": good, "tools/call a": good, "ping": good}},
+	} {
+		newAuth(t, is, func(cfg *mcpauth.Config) { cfg.Limits = limits })
+	}
+}
+
+// The exact key, then the longest prefix; no key counts for what it does not name.
+func TestLimits_WhichKey(t *testing.T) {
+	is := newIssuer(t)
+	store := &limitStore{}
+	var log audit
+	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
+		cfg.OnDecision = log.add
+		rate := func(events int) mcpauth.Rate { return mcpauth.Rate{Events: events, Per: time.Minute, Burst: 9} }
+		cfg.Limits = mcpauth.Limits{Store: store, Operations: map[string]mcpauth.Rate{
+			"tools/call w": rate(1), "tools/call wr*": rate(2), "tools/call write*": rate(3), "tools/call whoami": rate(4), "tools/call who*": rate(5),
+			"tools/call f*": rate(6), "tools/call ma*": rate(7), "tools/call exactly-this": rate(8), "ping": rate(9), "tools/l*": rate(10),
+			"tools/call a*": rate(11), "tools/call ab*": rate(12), "tools/call abc*": rate(13), "tools/call abcd*": rate(14), "tools/call abcde*": rate(15),
+		}}
+	})
+	auth.RequireTool("*", scopes.Authenticated())
+	h := auth.Wrap(&spy{})
+	for body, want := range map[string]int{
+		call("w"): 1, call("wr"): 2, call("write"): 3, call("writer"): 3, call("wri"): 2, call("whoami"): 4, call("whoami2"): 5, call("who"): 5,
+		call("f"): 6, call("mad"): 7, call("m"): 0, call("wx"): 0, call("exactly-this-and-more"): 0, call("exactly"): 0,
+		call("a"): 11, call("abx"): 12, call("abcx"): 13, call("abcdx"): 14, call("abcdef"): 15,
+		rpc("ping", nil): 9, rpc("tools/list", nil): 10, rpc("prompts/list", nil): 0,
+	} {
+		store.asked = nil
+		require.Equal(t, http.StatusOK, serve(h, post(body, is.token(t))).Code)
+		if want == 0 {
+			require.Empty(t, store.asked, "where nothing counts, nobody is asked: %s", body)
+			continue
+		}
+		require.Len(t, store.asked, 1, body)
+		require.Equal(t, want, store.asked[0][0].Rate.Events, body)
+	}
+	store.wait = time.Second
+	log.take()
+	serve(h, post(call("w"), is.token(t)))
+	require.Equal(t, "at most 1 in 1m0s, 9 at once for the caller, of tools/call w", log.take()[0].Expected)
+	serve(h, post(rpc("ping", nil), is.token(t)))
+	require.Equal(t, "at most 9 in 1m0s for the caller, of ping", log.take()[0].Expected)
+}
+
+// Names that only look alike when they are written one behind the other have counts of their own.
+func TestLimits_KeysOfCallers(t *testing.T) {
+	store := &limitStore{}
+	var p *mcpauth.Principal
+	auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
+		cfg.Authenticators = []mcpauth.Authenticator{mcpauth.NewAuthenticator(func(*http.Request) (*mcpauth.Principal, error) { return p, nil }, "", "X-Signature")}
+		rate := mcpauth.Rate{Events: 1, Per: time.Minute}
+		cfg.Limits = mcpauth.Limits{Caller: rate, Client: rate, Store: store}
+	})
+	h := auth.Wrap(&spy{})
+	ask := func(issuer, client string) []mcpauth.LimitBucket {
+		store.asked = nil
+		p = mcpauth.NewPrincipal(mcpauth.Identity{Issuer: issuer, Subject: "ada", ClientID: client, Grant: scopes.NewGrant(nil, nil)})
+		require.Equal(t, http.StatusOK, serve(h, with(post(rpc("ping", nil), ""), "X-Signature", "s")).Code)
+		return store.asked[0]
+	}
+	one, two := ask("urn:a", "bc"), ask("urn:ab", "c")
+	require.Len(t, one, 2)
+	require.NotEqual(t, one[0].Key, two[0].Key)
+	require.NotEqual(t, one[1].Key, two[1].Key)
+	require.NotEqual(t, store.groups[0], store.groups[1])
+	require.Len(t, ask("urn:a", ""), 1, "without a client id there is no application to count for")
+}
+
+// One user who registers client after client does not use up the memory for others.
+func TestLimits_OneUserWithManyClients(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
+		cfg.Limits = mcpauth.Limits{Caller: mcpauth.Rate{Events: 10, Per: time.Minute}, MaxBuckets: 16}
+	})
+	h := auth.Wrap(&spy{})
+	status := func(sub, client string) int {
+		return serve(h, post(rpc("ping", nil), is.token(t, claims{"sub": sub, "client_id": client}))).Code
+	}
+	refused := 0
+	for i := range 40 {
+		if status("mallory", string(rune('A'+i))) == http.StatusServiceUnavailable {
+			refused++
+		}
+	}
+	require.GreaterOrEqual(t, refused, 31, "half of the memory is not to be had for one user")
+	require.Equal(t, http.StatusOK, status("ada", "app"))
 }
 
 // A batch counts as often as it calls, and nothing of it counts where it is refused for another reason.

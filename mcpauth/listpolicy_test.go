@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/scopes"
 )
 
 // Lists hide what Config.ListPolicy says, and it sees what a Policy would, but for the arguments.
@@ -89,6 +90,11 @@ func TestAuditArguments(t *testing.T) {
 		if tool == "write" {
 			require.Equal(t, []string{"long", "both"}, d[0].WithheldArguments, "a handler may take another member for it")
 		}
+	}
+	auth.RequirePrompt("write", scopes.Authenticated())
+	for length, want := range map[int]string{1022: `"` + strings.Repeat("x", 1022) + `"`, 1023: "null"} {
+		serve(h, post(rpc("prompts/get", map[string]any{"name": "write", "arguments": map[string]any{"path": strings.Repeat("x", length)}}), is.scoped(t, "")))
+		require.Equal(t, map[string]json.RawMessage{"path": json.RawMessage(want)}, log.take()[0].Arguments, "of a prompt")
 	}
 	serve(h, post(rpc("tools/call", map[string]any{"name": "write", "arguments": []any{1}}), is.scoped(t, "")))
 	require.Nil(t, log.take()[0].Arguments)

@@ -105,6 +105,69 @@ func TestRequireLogin_SeveralAddUp(t *testing.T) {
 	require.Equal(t, http.StatusOK, serve(h, post(rpc("ping", nil), is.token(t))).Code)
 }
 
+// Of several, the shortest age counts, whichever came first; where no acr value is good for all, the later ones are asked for.
+func TestRequireLogin_TheStrictestCounts(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	auth.RequireTool("*", scopes.Authenticated())
+	auth.RequireLogin(tool("short"), mcpauth.Login{MaxAge: time.Minute})
+	auth.RequireLogin(tool("short"), mcpauth.Login{MaxAge: time.Hour})
+	auth.RequireLogin(tool("short"), mcpauth.Login{MaxAge: 2 * time.Minute})
+	auth.RequireLogin(tool("apart"), mcpauth.Login{ACRValues: []string{"a", "b"}})
+	auth.RequireLogin(tool("apart"), mcpauth.Login{ACRValues: []string{"c"}})
+	h := auth.Wrap(&spy{})
+	ask := func(name string, c claims) (int, string) {
+		w := serve(h, post(call(name), is.token(t, c)))
+		return w.Code, w.Header().Get("Www-Authenticate")
+	}
+	code, line := ask("short", claims{"auth_time": epoch.Add(-2 * time.Minute).Unix()})
+	require.Equal(t, http.StatusUnauthorized, code)
+	require.Contains(t, line, `max_age="60"`)
+	require.NotContains(t, line, "acr_values")
+	code, line = ask("apart", claims{"acr": "a"})
+	require.Equal(t, http.StatusUnauthorized, code)
+	require.Contains(t, line, `acr_values="c"`)
+	require.NotContains(t, line, "max_age")
+	code, _ = ask("apart", claims{"acr": "c"})
+	require.Equal(t, http.StatusUnauthorized, code, "one acr cannot be both")
+}
+
+// What a declaration is about: methods, names and patterns, and nothing besides.
+func TestRequireLogin_What(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	login := mcpauth.Login{ACRValues: []string{mfa}}
+	auth.RequireTool("*", scopes.Authenticated())
+	auth.RequirePrompt("*", scopes.Authenticated())
+	auth.RequireMethod("custom/x", scopes.Authenticated())
+	h := auth.Wrap(&spy{})
+	asked := func(body string) bool {
+		t.Helper()
+		w := serve(h, post(body, is.token(t)))
+		require.Contains(t, []int{http.StatusOK, http.StatusUnauthorized}, w.Code)
+		return w.Code == http.StatusUnauthorized
+	}
+	require.False(t, asked(call("both")), "nobody has asked for one yet")
+	auth.RequireLogin(tool("both"), login)
+	require.True(t, asked(call("both")), "one that is declared later counts as well")
+	auth.RequireLogin(tool("pre*"), login)
+	auth.RequireLogin(tool("prefix*"), login)
+	auth.RequireLogin(tool("a{b}"), login)
+	auth.RequireLogin(tool("%7Ex"), login)
+	auth.RequireLogin(mcpauth.Operation{Method: "prompts/get", Name: "p"}, login)
+	auth.RequireLogin(mcpauth.Operation{Method: "custom/x"}, login)
+	auth.RequireLogin(mcpauth.Operation{Method: "ping"}, login)
+	prompt := func(name string) string { return rpc("prompts/get", map[string]any{"name": name}) }
+	for body, want := range map[string]bool{
+		call("pre"): true, call("prefix"): true, call("prefixes"): true, call("pr"): false, call("x"): false,
+		call("a{b}"): true, call("%7Ex"): true, call("~x"): false, call("ab"): false, call("a"): false, call("both/"): false, call("%62oth"): false, call("both?x"): false,
+		call("p"): false, prompt("p"): true, prompt("both"): false, prompt("pre"): false,
+		rpc("custom/x", nil): true, rpc("ping", nil): true, rpc("tools/list", nil): false,
+	} {
+		require.Equal(t, want, asked(body), body)
+	}
+}
+
 // AUTHZ-03: whatever spelling a handler takes for the resource.
 func TestRequireLogin_Resources(t *testing.T) {
 	is := newIssuer(t)
@@ -114,16 +177,32 @@ func TestRequireLogin_Resources(t *testing.T) {
 	auth.RequireLogin(read("file:///secret"), mcpauth.Login{ACRValues: []string{mfa}})
 	auth.RequireLogin(read("notes://*"), mcpauth.Login{ACRValues: []string{mfa}})
 	auth.RequireLogin(read("mail://{user}/inbox"), mcpauth.Login{ACRValues: []string{mfa}})
+	auth.RequireLogin(read("file:///%7Eada"), mcpauth.Login{ACRValues: []string{mfa}})
+	auth.RequireLogin(read("WIKI://HOST/%7E*"), mcpauth.Login{ACRValues: []string{mfa}})
 	h := auth.Wrap(&spy{})
 	for uri, asked := range map[string]bool{
 		"file:///secret": true, "file:///%73ecret": true, "file:///secret?x=1": true, "file:///secret/": true, "file:///secrets": false,
 		"notes://a": true, "mail://ada/inbox": true, "mail://ada/outbox": false, "NOTES://a": true,
+		"file:///~ada": true, "file:///%7eada": true, "wiki://host/~x": true, "wiki://host/x": false,
 	} {
 		for _, method := range []string{"resources/read", "resources/subscribe"} {
 			w := serve(h, post(rpc(method, map[string]any{"uri": uri}), is.token(t)))
 			require.Equal(t, asked, w.Code == http.StatusUnauthorized, "%s %s: %d", method, uri, w.Code)
 		}
 	}
+}
+
+// AUTHZ-14: with Conceal, what asks for another sign-in does not exist either.
+func TestRequireLogin_Conceal(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) { cfg.Conceal = true })
+	h := auth.Wrap(sdkHandler(newServer(auth), true))
+	auth.RequireLogin(tool("whoami"), mcpauth.Login{ACRValues: []string{mfa}})
+	hidden, unknown := serve(h, post(call("whoami"), is.token(t))), serve(h, post(call("nosuch"), is.token(t)))
+	require.Equal(t, unknown.Code, hidden.Code)
+	require.Equal(t, unknown.Header(), hidden.Header())
+	require.Equal(t, strings.ReplaceAll(unknown.Body.String(), "nosuch", "whoami"), hidden.Body.String())
+	require.Equal(t, http.StatusOK, serve(h, post(call("whoami"), is.token(t, claims{"acr": mfa}))).Code)
 }
 
 func TestRequireLogin_Lists(t *testing.T) {
@@ -198,6 +277,23 @@ func TestRequireLogin_Mistakes(t *testing.T) {
 			f()
 		}()
 	}
+}
+
+// What is declared stays as it was, and reads as a sentence in the log.
+func TestLogin_ValuesAndWords(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	auth.RequireTool("*", scopes.Authenticated())
+	values := []string{mfa}
+	auth.RequireLogin(tool("a"), mcpauth.Login{ACRValues: values, MaxAge: 365 * 24 * time.Hour})
+	values[0] = "anything"
+	w := serve(auth.Wrap(&spy{}), post(call("a"), is.token(t, claims{"acr": "anything", "auth_time": epoch.Unix()})))
+	require.Equal(t, http.StatusUnauthorized, w.Code)
+	require.Panics(t, func() { auth.RequireLogin(tool("a"), mcpauth.Login{MaxAge: 365*24*time.Hour + time.Second}) })
+
+	require.Equal(t, "acr a or b", mcpauth.Login{ACRValues: []string{"a", "b"}}.String())
+	require.Equal(t, "a sign-in no longer than 1m0s ago", mcpauth.Login{MaxAge: time.Minute}.String())
+	require.Empty(t, mcpauth.Login{}.String())
 }
 
 func doNothing(context.Context, *mcp.CallToolRequest, noInput) (*mcp.CallToolResult, any, error) {

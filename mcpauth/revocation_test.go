@@ -98,6 +98,52 @@ func TestRevocations_LaterOnesAddUp(t *testing.T) {
 	require.False(t, revoked(), "it is forgotten when its time is up")
 }
 
+// The longer of two counts; one that is over has no part in the next.
+func TestRevocations_OneAfterAnother(t *testing.T) {
+	clock := newClock()
+	list := mcpauth.NewRevocations(nil, clock.Now)
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	p := principalOf(t, auth, is.token(t, claims{"iat": epoch.Unix()}))
+	revoke := func(before time.Time, until time.Duration) {
+		require.NoError(t, list.Revoke(t.Context(), mcpauth.Revocation{Issuer: is.URL, Subject: "ada", IssuedBefore: before, Until: epoch.Add(until)}))
+	}
+	revoked := func() bool {
+		gone, err := list.Revoked(t.Context(), p)
+		require.NoError(t, err)
+		return gone
+	}
+	revoke(time.Time{}, time.Minute)
+	revoke(time.Time{}, time.Hour)
+	clock.advance(30 * time.Minute)
+	require.True(t, revoked(), "the later end counts")
+	clock.advance(30 * time.Minute)
+	require.False(t, revoked())
+	revoke(epoch, 2*time.Hour)
+	require.False(t, revoked(), "issued at that time, and the one that spared nothing is over")
+	revoke(epoch.Add(time.Second), 2*time.Hour)
+	require.True(t, revoked())
+}
+
+// Issuer, kind and name cannot be taken for one another, however they are written.
+func TestRevocations_OfOneIssuerOnly(t *testing.T) {
+	revoked := func(r mcpauth.Revocation, i mcpauth.Identity) bool {
+		list := mcpauth.NewRevocations(nil, newClock().Now)
+		r.Until = epoch.Add(time.Hour)
+		require.NoError(t, list.Revoke(t.Context(), r))
+		gone, err := list.Revoked(t.Context(), mcpauth.NewPrincipal(i))
+		require.NoError(t, err)
+		return gone
+	}
+	require.True(t, revoked(mcpauth.Revocation{Issuer: "urn:a", Subject: "x"}, mcpauth.Identity{Issuer: "urn:a", Subject: "x"}))
+	require.False(t, revoked(mcpauth.Revocation{Issuer: "urn:a", Subject: "x"}, mcpauth.Identity{Issuer: "urn:b", Subject: "x"}), "of the same length")
+	for kind := range byte(8) {
+		tail := string(kind) + "y"
+		require.False(t, revoked(mcpauth.Revocation{Issuer: "urn:a", Subject: "x" + tail}, mcpauth.Identity{Issuer: "urn:a" + string(kind) + "x", Subject: "y"}), kind)
+	}
+	require.False(t, revoked(mcpauth.Revocation{Issuer: "urn:a", Subject: "x"}, mcpauth.Identity{Issuer: "urn:a", Subject: "y", ClientID: "x"}))
+}
+
 // What is forgotten makes room, and nothing else is forgotten.
 func TestRevocations_Memory(t *testing.T) {
 	clock := newClock()
@@ -131,16 +177,19 @@ func TestRevocations_Mistakes(t *testing.T) {
 		"it names no tokens":      func(r *mcpauth.Revocation) { r.JWTID = "" },
 		"Until is empty or past":  func(r *mcpauth.Revocation) { r.Until = epoch },
 		"IssuedBefore is no date": func(r *mcpauth.Revocation) { r.IssuedBefore = time.Unix(0, 0) },
+		"Before is no date of a":  func(r *mcpauth.Revocation) { r.IssuedBefore = time.Unix(1<<62, 0) },
 	} {
 		r := good
 		change(&r)
 		require.ErrorContains(t, list.Revoke(t.Context(), r), want)
 	}
+	require.NoError(t, mcpauth.NewRevocations(nil, nil).Revoke(t.Context(), mcpauth.Revocation{Issuer: "https://i", JWTID: "1", Until: time.Now().Add(time.Hour)}))
 	var none *mcpauth.Revocations
 	for _, list := range []*mcpauth.Revocations{none, {}} {
 		require.Error(t, list.Revoke(t.Context(), good))
-		_, err := list.Revoked(t.Context(), adas())
+		gone, err := list.Revoked(t.Context(), adas())
 		require.ErrorIs(t, err, mcpauth.ErrUnavailable)
+		require.False(t, gone, "nobody knows")
 	}
 }
 
@@ -158,12 +207,17 @@ func (s storeOf) Find(context.Context, []mcpauth.RevocationID) ([]int64, error) 
 // A store that cannot tell lets nobody in: 503, and the client keeps its token.
 func TestRevocations_StoreInTrouble(t *testing.T) {
 	is := newIssuer(t)
-	for _, store := range []storeOf{{err: errors.New("out of reach")}, {before: []int64{0}}, {}} {
+	for _, store := range []storeOf{
+		{err: errors.New("out of reach")}, {before: []int64{0, 0, 0, 0}, err: errors.New("out of reach")}, {before: []int64{0}}, {before: make([]int64, 9)}, {},
+	} {
 		list := mcpauth.NewRevocations(store, newClock().Now)
 		auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) { cfg.Revoked = list.Revoked })
 		w := serve(auth.Wrap(&spy{}), post(rpc("ping", nil), is.token(t)))
 		require.Equal(t, http.StatusServiceUnavailable, w.Code)
 		require.NotEmpty(t, w.Header().Get("Retry-After"))
+		gone, err := list.Revoked(t.Context(), adas())
+		require.ErrorIs(t, err, mcpauth.ErrUnavailable)
+		require.False(t, gone)
 	}
 	list := mcpauth.NewRevocations(storeOf{err: errors.New("out of reach")}, newClock().Now)
 	err := list.Revoke(t.Context(), mcpauth.Revocation{Issuer: "https://i", JWTID: "1", Until: epoch.Add(time.Second)})

@@ -1,7 +1,9 @@
 package scopes_test
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -83,6 +85,33 @@ func TestExtend(t *testing.T) {
 	require.Equal(t, []string{"admin"}, limited.Roles())
 	require.Equal(t, scopes.Grant{}, m.Extend(scopes.Grant{}), "nobody stays nobody")
 	require.Equal(t, g, (*scopes.Mapping)(nil).Extend(g))
+}
+
+// A Grant is shared by all requests of a token: what one hierarchy adds to a copy is not in the original, nor in another copy.
+func TestExtend_LeavesTheGrantAlone(t *testing.T) {
+	implies := func(name string) *scopes.Mapping {
+		m, err := scopes.Mapper{
+			ScopeImplies: map[string][]string{"s0": {"extra:" + name}}, RoleImplies: map[string][]string{"r0": {"role:" + name}},
+		}.Compile()
+		require.NoError(t, err)
+		return m
+	}
+	one, two := implies("one"), implies("two")
+	for n := 1; n < 50; n++ {
+		var scopeNames, roleNames []string
+		for i := range n {
+			scopeNames, roleNames = append(scopeNames, fmt.Sprintf("s%d", i)), append(roleNames, fmt.Sprintf("r%d", i))
+		}
+		g := scopes.NewGrant(scopeNames, roleNames)
+		a, b := one.Extend(g), two.Extend(g)
+		require.Equal(t, append(slices.Clone(scopeNames), "extra:one"), a.Scopes())
+		require.Equal(t, append(slices.Clone(scopeNames), "extra:two"), b.Scopes())
+		require.Equal(t, append(slices.Clone(roleNames), "role:one"), a.Roles())
+		require.True(t, a.HasScope("extra:one") && a.HasRole("role:one") && b.HasScope("extra:two") && b.HasRole("role:two"))
+		require.False(t, a.HasScope("extra:two") || a.HasRole("role:two") || b.HasScope("extra:one") || b.HasRole("role:one"), n)
+		require.False(t, g.HasScope("extra:one") || g.HasScope("extra:two") || g.HasRole("role:one") || g.HasRole("role:two"), n)
+		require.Equal(t, scopeNames, g.Scopes())
+	}
 }
 
 // Whatever the rule: what a limited caller may do, the caller and the limit could do alone, and the

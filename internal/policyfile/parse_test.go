@@ -60,6 +60,12 @@ func TestParse(t *testing.T) {
 	require.Equal(t, "authenticated", f.Annotated.ReadOnly.String())
 	require.Nil(t, f.Annotated.Other)
 
+	text := strings.Repeat("x", 16<<10)
+	f, errs = policyfile.Parse([]byte(`{"version":1,"roles":{"a":{"description":"` + text + `"}},"tools":{"t":{"rule":"never","login":{"maxAge":31536000}}}}`))
+	require.Empty(t, errs, "as much as there may be")
+	require.Equal(t, text, f.Roles[0].Description)
+	require.Equal(t, 365*24*time.Hour, f.Rules[policyfile.Tools][0].Login.MaxAge)
+
 	f, errs = policyfile.Parse([]byte(`{"version":1}`))
 	require.Empty(t, errs)
 	require.False(t, f.HasClients)
@@ -108,6 +114,17 @@ func TestParse_Mistakes(t *testing.T) {
 		{`{"version":1,"clients":{"a":{"unlimited":"yes"}}}`, "1:42 clients.a.unlimited", "write true or false here"},
 		{`{"version":1,"clients":{"a":{"scopes":"files:read"}}}`, "1:39 clients.a.scopes", "write an array of strings here"},
 		{`{"version":1,"clients":{"a":{"scopes":[1]}}}`, "1:40 clients.a.scopes", "write a string here, not the number 1"},
+		{`{"version":1,"scopes":{"a":{"titel":"x"}}}`, "1:29 scopes.a.titel", "no such member; there are title, description and implies"},
+		{`{"version":1,"roles":{"a":{"scope":[]}}}`, "1:28 roles.a.scope", "no such member; there are title, description, implies and scopes"},
+		{`{"version":1,"clients":{"a":{"Unlimited":false}}}`, "1:30 clients.a.Unlimited", "no such member; there are issuers, scopes, roles and unlimited"},
+		{`{"version":1,"tools":{"a":{"rule":"b","login":{"acr":["x"],"maxage":1}}}}`, "1:60 tools.a.login.maxage", "no such member; there are acr and maxAge"},
+		{`{"version":1,"tools":{"a":{"rule":"b","login":{"maxAge":31536001}}}}`, "1:57 tools.a.login.maxAge", "whole seconds from 1 to 31536000, not 31536001"},
+		{`{"version":1,"tools":{"a":true}}`, "1:27 tools.a", "write a string here, not true"},
+		{`{"version":1,"scopes":{"a":{}},"clients":{"x":{"scopes":["b"]}}}`, "1:57 clients.x.scopes", `the scope "b" is not among "scopes"`},
+		{`{"version":1,"roles":{"a":{}},"clients":{"x":{"roles":["b"]}}}`, "1:55 clients.x.roles", `the role "b" is not among "roles"`},
+		{`{"version":1,"clients":{"x":{"roles":["a\u0000"]}}}`, "1:38 clients.x.roles", "control character"},
+		{`{"version":1,"clients":{"x":{"roles":[""]}}}`, "1:38 clients.x.roles", "a role needs a name"},
+		{"{\"version\":1,\"\ufffd\xff\":1}", "1:18 ", "not valid UTF-8"},
 		{`{"version":1,"annotated":{"readonly":"a"}}`, "1:27 annotated.readonly", "no such member"},
 		{`{"version":1,"tools":{"a":"` + strings.Repeat("x", 16<<10+1) + `"}}`, "1:27 tools.a", "longer than 16384 bytes"},
 	} {
@@ -129,10 +146,18 @@ func TestParse_AllMistakesAtOnce(t *testing.T) {
 		paths = append(paths, e.Path)
 	}
 	require.Equal(t, []string{"tools.a", "tools.b", "tools.c.rule", "extra", "prompts.p"}, paths)
+	paths = nil
+	_, errs = policyfile.Parse([]byte(`{"version":0,"u":1,"v":{"w":[{}]},"x":"y","z":[],"tools":{"a":1}}`))
+	for _, e := range errs {
+		paths = append(paths, e.Path)
+	}
+	require.Equal(t, []string{"version", "u", "v", "x", "z", "tools.a"}, paths, "each once, whatever stands there")
 
 	many := `{"version":1,"tools":{` + strings.Repeat(`"a":1,`, 1000) + `"b":"c"}}`
 	_, errs = policyfile.Parse([]byte(many))
 	require.Len(t, errs, 50)
+	_, errs = policyfile.Parse(append([]byte(whole), bytes.Repeat([]byte{' '}, policyfile.MaxSize-len(whole))...))
+	require.Empty(t, errs, "as much as there may be")
 	_, errs = policyfile.Parse(append([]byte(whole), bytes.Repeat([]byte{' '}, policyfile.MaxSize)...))
 	require.Len(t, errs, 1)
 	require.Contains(t, errs[0].Msg, "longer than")
@@ -147,6 +172,22 @@ func TestParse_MessagesAreForLogs(t *testing.T) {
 	require.NotContains(t, errs[0].Path, "\x1b")
 	require.NotContains(t, errs[0].Path, "\u202e")
 	require.Less(t, len(errs[0].Path), 100)
+
+	path := func(c string) string {
+		_, errs := policyfile.Parse([]byte(`{"version":1,"` + c + `":1}`))
+		require.Len(t, errs, 1)
+		return errs[0].Path
+	}
+	for _, c := range []rune{0x7f, 0x80, 0x9f, 0x2028, 0x202a, 0x202e, 0x2066, 0x2069, 0xfffd} {
+		require.Equal(t, "a?b", path("a"+string(c)+"b"), "%U", c)
+	}
+	for _, c := range []rune{0x20, 0x7e, 0xa0, 0xe9, 0x2027, 0x202f, 0x2065, 0x206a, 0x4e00} {
+		require.Equal(t, "a"+string(c)+"b", path("a"+string(c)+"b"), "%U", c)
+	}
+	require.Equal(t, strings.Repeat("x", 64), path(strings.Repeat("x", 64)))
+	require.Equal(t, strings.Repeat("x", 64)+"...", path(strings.Repeat("x", 65)))
+	_, errs = policyfile.Parse([]byte(`{"version":1,"tools":{"a":"b and (c or"}}`))
+	require.NotContains(t, errs[0].Msg, "column", "line and column say where")
 }
 
 // Whatever comes: mistakes, each at a place in the file, or a policy whose parts are all valid and that says nothing

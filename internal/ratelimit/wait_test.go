@@ -41,6 +41,9 @@ func TestWait(t *testing.T) {
 	w, err := none.Wait(b)
 	require.ErrorIs(t, err, ratelimit.ErrFull)
 	require.NotZero(t, w)
+	w, err = new(ratelimit.Store).Wait(b)
+	require.ErrorIs(t, err, ratelimit.ErrFull, "one that New did not make")
+	require.NotZero(t, w)
 }
 
 // Give makes up for one Take, and for no more.

@@ -54,7 +54,7 @@ func TestReport_WhatHelps(t *testing.T) {
 			"acr " + mfa, "acr pwd, auth_time 2026-08-01T12:00:00Z", "RFC 9470, Section 6"},
 		"a sign-in out of range": {post(call("login"), is.token(t, claims{"acr": "pwd", "auth_time": "noon"})), mcpauth.ReasonLogin,
 			"acr " + mfa, "acr pwd, auth_time (none)", "sign in anew"},
-		"nobody to sign in": {keyRequestFor("login"), mcpauth.ReasonLogin, "acr " + mfa, "acr (none), auth_time (none)", "no user signs in for these credentials"},
+		"nobody to sign in": {keyRequestFor("login"), mcpauth.ReasonNoLogin, "a sign-in as RequireLogin asks for", "credentials that cannot bring it", "use a login for this operation"},
 		"a panic":           {post(call("panics"), is.token(t)), mcpauth.ReasonPanic, "a Policy that returns", "a panic", "fix the hook that panicked"},
 		"no credentials":    {post(call("whoami"), ""), mcpauth.ReasonNoCredentials, "", "", "nothing if the client now signs in"},
 		"another scheme":    {with(post(call("whoami"), ""), "Authorization", "Digest x"), mcpauth.ReasonUnsupportedScheme, "", "", "the client must send Authorization: Bearer"},

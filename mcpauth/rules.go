@@ -216,10 +216,11 @@ func checkTemplate(text string) (err error) {
 		}
 	}()
 	t, err := uritemplate.New(text)
-	if err == nil {
-		t.Regexp()
+	if err != nil {
+		return fmt.Errorf("this is no URI template (RFC 6570): %w", err)
 	}
-	return err
+	t.Regexp()
+	return nil
 }
 
 // otherCase is the open method that a name differs from in case only, or empty.

@@ -232,6 +232,7 @@ func (p *parser) ruleText() scopes.Rule {
 
 func (p *parser) login(at int) *Login {
 	l := &Login{At: p.position(at)}
+	before := len(p.errs)
 	p.object(func(member string, at int) {
 		switch member {
 		case "acr":
@@ -244,7 +245,7 @@ func (p *parser) login(at int) *Login {
 			p.unknown(at, "acr and maxAge")
 		}
 	})
-	if len(l.ACR) == 0 && l.MaxAge == 0 && !p.broken {
+	if len(l.ACR) == 0 && l.MaxAge == 0 && !p.broken && len(p.errs) == before {
 		p.fail(at, "it asks for nothing; write acr or maxAge")
 	}
 	for _, v := range l.ACR {

@@ -337,7 +337,7 @@ func New(cfg Config) (*Middleware, error) {
 type mistakes []error
 
 func (list *mistakes) add(field, format string, args ...any) {
-	*list = append(*list, fmt.Errorf(field+": "+format, args...))
+	*list = append(*list, fmt.Errorf("%s: "+format, append([]any{field}, args...)...)) // a field may hold a percent sign
 }
 
 // checkMetadata checks what Config.Metadata holds by itself.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -16,10 +17,13 @@ import (
 func TestSEC06_OnlyBadCredentialsAreFailures(t *testing.T) {
 	is := newIssuer(t)
 	var answer error
+	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}
 	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
 		cfg.Limits.Failures = mcpauth.Rate{Events: 1, Per: time.Hour}
+		cfg.Limits.Proxies.Trusted = proxies
 		cfg.Revoked = func(context.Context, *mcpauth.Principal) (bool, error) { return false, answer }
 	})
+	proxies[0] = netip.MustParsePrefix("0.0.0.0/0") // what New has read stays as it is
 	h := auth.Wrap(&spy{})
 	fresh := func(id string) string { return is.token(t, claims{"jti": id}) }
 	answer = errors.New("out of reach")

@@ -37,7 +37,7 @@ func TestSEC06_OnlyBadCredentialsAreFailures(t *testing.T) {
 	}
 	require.Equal(t, http.StatusOK, serve(h, post(rpc("ping", nil), fresh("5"))).Code)
 	require.Equal(t, http.StatusUnauthorized, serve(h, post(rpc("ping", nil), "nonsense")).Code)
-	require.Equal(t, http.StatusTooManyRequests, serve(h, post(rpc("ping", nil), fresh("6"))).Code)
+	require.Equal(t, http.StatusTooManyRequests, serve(h, with(post(rpc("ping", nil), fresh("6")), "X-Forwarded-For", "198.51.100.1")).Code)
 }
 
 // SEC-06: what was remembered as good is worth no more than new credentials once it is over.

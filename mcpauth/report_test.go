@@ -45,7 +45,7 @@ func TestReport_WhatHelps(t *testing.T) {
 	}{
 		"a limit": {post(call("write"), is.token(t, both)), mcpauth.ReasonClientLimit,
 			"the rule files:write within what the application may do at most", "the application app, limited to scopes files:read and roles user of this caller", "its entry in Config.Clients"},
-		"an unknown application": {post(call("whoami"), is.token(t, claims{"client_id": "stranger"})), mcpauth.ReasonClient,
+		"an unknown application": {post(call("whoami"), is.token(t, both, claims{"client_id": "stranger"})), mcpauth.ReasonClient,
 			"an application that an administrator has listed", "the application stranger of " + is.URL, `the entry "*"`},
 		"no sign-in": {post(call("login"), is.token(t)), mcpauth.ReasonLogin,
 			"acr " + mfa, "acr (none), auth_time (none)", "have the user sign in anew"},
@@ -168,6 +168,12 @@ func TestReport_Stdio(t *testing.T) {
 	require.Equal(t, clock.Now(), at, "what a Policy sees")
 	require.Equal(t, []string{"files:write"}, granted, "within the limit of the application")
 	require.Empty(t, ask("whoami", mcp.Meta{"traceparent": 1}).TraceID)
+	granted = nil
+	p := mcpauth.NewPrincipal(mcpauth.Identity{Issuer: is.URL, Subject: "ada", ClientID: "app", Grant: scopes.NewGrant([]string{"files:read", "files:write"}, nil)})
+	other, err := connectLocal(t, mcpauth.NewContext(t.Context(), p), newServer(auth))
+	require.NoError(t, err)
+	require.Equal(t, "whoami ada", other.call("whoami"))
+	require.Equal(t, []string{"files:write"}, granted, "of whoever passes for a caller of an issuer as well")
 	clock.advance(24 * time.Hour)
 	d := ask("whoami", nil)
 	require.Equal(t, mcpauth.ReasonTokenExpired, d.Reason)

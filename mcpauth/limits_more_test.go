@@ -23,7 +23,7 @@ func TestSEC06_OnlyBadCredentialsAreFailures(t *testing.T) {
 		cfg.Limits.Proxies.Trusted = proxies
 		cfg.Revoked = func(context.Context, *mcpauth.Principal) (bool, error) { return false, answer }
 	})
-	proxies[0] = netip.MustParsePrefix("0.0.0.0/0") // what New has read stays as it is
+	proxies[0] = netip.MustParsePrefix("192.0.2.1/32") // what New has read stays as it is
 	h := auth.Wrap(&spy{})
 	fresh := func(id string) string { return is.token(t, claims{"jti": id}) }
 	answer = errors.New("out of reach")

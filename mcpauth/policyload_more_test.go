@@ -46,6 +46,27 @@ func TestLoadPolicy_ClientsOfOneIssuer(t *testing.T) {
 	require.ErrorContains(t, auth.LoadPolicy([]byte(`{"version":1,"clients":{"app":{"unlimited":true}}}`)), "clients.app: Issuers: is empty")
 }
 
+// What a tool sees of a caller whose token is remembered is by the policy of now, too.
+func TestLoadPolicy_RememberedTokens(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	token := is.scoped(t, "a")
+	for _, tt := range []struct {
+		policy string
+		want   []string
+	}{
+		{`{"version":1,"scopes":{"a":{"implies":["b"]},"b":{}}}`, []string{"a", "b"}},
+		{`{"version":1}`, []string{"a"}},
+		{`{"version":1,"clients":{"app":{}}}`, nil},
+		{`{"version":1,"clients":{"app":{"scopes":["a"]}}}`, []string{"a"}},
+	} {
+		require.NoError(t, auth.LoadPolicy([]byte(tt.policy)))
+		for range 2 {
+			require.Equal(t, tt.want, principalOf(t, auth, token).Grant().Scopes(), tt.policy)
+		}
+	}
+}
+
 // Where no token has an issuer, a list of clients would be about nobody.
 func TestLoadPolicy_ClientsWithoutIssuers(t *testing.T) {
 	auth, err := mcpauth.New(mcpauth.Config{Resource: testResource, Authenticators: []mcpauth.Authenticator{signature(adas(), nil)}})

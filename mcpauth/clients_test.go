@@ -153,10 +153,12 @@ func TestClients_OfOneIssuerOnly(t *testing.T) {
 // An entry of one issuer's application does not stand for another issuer's of the same id, which is one of the others.
 func TestClients_OfOneIssuerAndAllOthers(t *testing.T) {
 	here, there := newIssuer(t), newIssuer(t)
+	issuers := []string{here.URL}
 	auth, _ := newAuth(t, here, func(cfg *mcpauth.Config) {
 		cfg.Issuers = append(cfg.Issuers, mcpauth.Issuer{URL: there.URL})
-		cfg.Clients = map[string]mcpauth.ClientLimit{"app": {Issuers: []string{here.URL}, Unlimited: true}, "*": {Scopes: []string{"files:read"}}}
+		cfg.Clients = map[string]mcpauth.ClientLimit{"app": {Issuers: issuers, Unlimited: true}, "*": {Scopes: []string{"files:read"}}}
 	})
+	issuers[0] = there.URL // what New has read stays as it is
 	both := claims{"scope": "files:read files:write"}
 	require.Len(t, principalOf(t, auth, here.token(t, both)).Grant().Scopes(), 2)
 	require.Equal(t, []string{"files:read"}, principalOf(t, auth, there.token(t, both)).Grant().Scopes())

@@ -99,12 +99,14 @@ func TestCheck_WhatThePolicySees(t *testing.T) {
 	require.Len(t, p.Grant().Scopes(), 2, "the caller's own Principal stays as it is")
 
 	then := clock.Now().Add(-time.Hour)
-	call := mcpauth.Call{Principal: p, Operation: tool("whoami"), Time: then, RemoteAddr: "192.0.2.1:1"}
-	require.NoError(t, auth.Check(t.Context(), &call))
-	require.True(t, auth.Shows(t.Context(), &call))
+	past := mcpauth.Call{Principal: p, Operation: tool("whoami"), Time: then, RemoteAddr: "192.0.2.1:1"}
+	require.NoError(t, auth.Check(t.Context(), &past))
+	require.True(t, auth.Shows(t.Context(), &past))
 	require.Equal(t, then, seen[1].Time)
 	require.Equal(t, then, seen[2].Time)
 	require.Equal(t, "192.0.2.1:1", seen[1].RemoteAddr)
+	require.Equal(t, http.StatusOK, serve(auth.Wrap(&spy{}), post(call("whoami"), is.token(t))).Code)
+	require.Equal(t, clock.Now(), seen[3].Time, "over HTTP likewise")
 }
 
 // Whoever reads a Decision learns why: the cause of a Policy's refusal, and who was revoked.

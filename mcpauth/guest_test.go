@@ -87,3 +87,14 @@ func TestAUTHZ19_NoGuestsByDefault(t *testing.T) {
 	require.ErrorContains(t, err, `"initialize" is not for guests`)
 	require.ErrorContains(t, err, `"Ping" is not for guests`)
 }
+
+// A method that asks for a sign-in is not open to those who never signed in.
+func TestRequireLogin_IsNotForGuests(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) { cfg.Guests = []string{"tools/list", "ping"} })
+	h := auth.Wrap(sdkHandler(newServer(auth), true))
+	auth.RequireLogin(mcpauth.Operation{Method: "tools/list"}, mcpauth.Login{ACRValues: []string{mfa}})
+	require.Equal(t, http.StatusOK, serve(h, post(rpc("ping", nil), "")).Code)
+	require.Equal(t, http.StatusUnauthorized, serve(h, post(rpc("tools/list", nil), is.token(t))).Code)
+	require.Equal(t, http.StatusUnauthorized, serve(h, post(rpc("tools/list", nil), "")).Code)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -16,10 +17,13 @@ import (
 func TestSEC06_OnlyBadCredentialsAreFailures(t *testing.T) {
 	is := newIssuer(t)
 	var answer error
+	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}
 	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
 		cfg.Limits.Failures = mcpauth.Rate{Events: 1, Per: time.Hour}
+		cfg.Limits.Proxies.Trusted = proxies
 		cfg.Revoked = func(context.Context, *mcpauth.Principal) (bool, error) { return false, answer }
 	})
+	proxies[0] = netip.MustParsePrefix("192.0.2.1/32") // what New has read stays as it is
 	h := auth.Wrap(&spy{})
 	fresh := func(id string) string { return is.token(t, claims{"jti": id}) }
 	answer = errors.New("out of reach")
@@ -33,7 +37,7 @@ func TestSEC06_OnlyBadCredentialsAreFailures(t *testing.T) {
 	}
 	require.Equal(t, http.StatusOK, serve(h, post(rpc("ping", nil), fresh("5"))).Code)
 	require.Equal(t, http.StatusUnauthorized, serve(h, post(rpc("ping", nil), "nonsense")).Code)
-	require.Equal(t, http.StatusTooManyRequests, serve(h, post(rpc("ping", nil), fresh("6"))).Code)
+	require.Equal(t, http.StatusTooManyRequests, serve(h, with(post(rpc("ping", nil), fresh("6")), "X-Forwarded-For", "198.51.100.1")).Code)
 }
 
 // SEC-06: what was remembered as good is worth no more than new credentials once it is over.

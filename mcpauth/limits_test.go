@@ -126,7 +126,10 @@ type limitStore struct {
 	asked  [][]mcpauth.LimitBucket
 }
 
-func (s *limitStore) Take(_ context.Context, group [32]byte, buckets []mcpauth.LimitBucket) (time.Duration, error) {
+func (s *limitStore) Take(ctx context.Context, group [32]byte, buckets []mcpauth.LimitBucket) (time.Duration, error) {
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > 2*time.Second {
+		return 0, errors.New("nobody waits longer than 2 s")
+	}
 	s.groups, s.asked = append(s.groups, group), append(s.asked, buckets)
 	return s.wait, s.err
 }
@@ -384,7 +387,7 @@ func TestLimits_KeysOfCallers(t *testing.T) {
 	auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
 		cfg.Authenticators = []mcpauth.Authenticator{mcpauth.NewAuthenticator(func(*http.Request) (*mcpauth.Principal, error) { return p, nil }, "", "X-Signature")}
 		rate := mcpauth.Rate{Events: 1, Per: time.Minute}
-		cfg.Limits = mcpauth.Limits{Caller: rate, Client: rate, Store: store}
+		cfg.Limits = mcpauth.Limits{Caller: rate, Client: rate, Operations: map[string]mcpauth.Rate{"ping": rate}, Store: store}
 	})
 	h := auth.Wrap(&spy{})
 	ask := func(issuer, client string) (out []mcpauth.LimitBucket) {
@@ -397,10 +400,12 @@ func TestLimits_KeysOfCallers(t *testing.T) {
 		return out
 	}
 	one, two := ask("urn:a", "bc"), ask("urn:ab", "c")
-	require.Len(t, one, 2)
-	require.NotEqual(t, one[0].Key, two[0].Key)
-	require.NotEqual(t, one[1].Key, two[1].Key)
-	require.Len(t, ask("urn:a", ""), 1, "without a client id there is no application to count for")
+	require.Len(t, one, 3)
+	for i := range one {
+		require.NotEqual(t, one[i].Key, two[i].Key)
+	}
+	require.NotEqual(t, ask("urn:b", "c")[1].Key, ask("urn:c", "c")[1].Key, "a client id is unique within one issuer")
+	require.Len(t, ask("urn:a", ""), 2, "without a client id there is no application to count for")
 }
 
 // One user who registers client after client has one count, and does not use up the memory for others.

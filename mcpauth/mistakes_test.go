@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+	"time"
 
 	sdkauth "github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -132,4 +133,14 @@ func TestUnprotectedServerBehindOtherMiddleware(t *testing.T) {
 	}
 	panics := auth.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	require.PanicsWithValue(t, http.ErrAbortHandler, func() { serve(panics, post(call("t"), is.token(t))) })
+}
+
+// Names in mistakes are shown as they were written.
+func TestMistakes_NamesWithPercentSigns(t *testing.T) {
+	is := newIssuer(t)
+	_, err := mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{{URL: is.URL}}, Clients: map[string]mcpauth.ClientLimit{"https://a/%7Eclient": {Scopes: []string{"two words"}}}})
+	require.ErrorContains(t, err, `Clients["https://a/%7Eclient"].Scopes: "two words" is not a scope`)
+	_, err = mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{{URL: is.URL}}, Limits: mcpauth.Limits{
+		Operations: map[string]mcpauth.Rate{"resources/read notes://%20*": {Events: -1, Per: time.Second}}}})
+	require.ErrorContains(t, err, `Limits.Operations["resources/read notes://%20*"]: rate has Events -1`)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +33,38 @@ func TestLoadPolicy_ScopesThatImply(t *testing.T) {
 	require.Equal(t, []string{"files:write", "files:read"}, scopesOf("files:admin"))
 	load(`{"version":1,"scopes":{"files:admin":{},"files:write":{},"files:read":{}}}`)
 	require.Equal(t, []string{"files:admin"}, scopesOf("files:admin"), "names without a hierarchy change nothing")
+}
+
+// A client of the file is one issuer's, where it says so.
+func TestLoadPolicy_ClientsOfOneIssuer(t *testing.T) {
+	here, there := newIssuer(t), newIssuer(t)
+	auth, _ := newAuth(t, here, func(cfg *mcpauth.Config) { cfg.Issuers = append(cfg.Issuers, mcpauth.Issuer{URL: there.URL}) })
+	require.NoError(t, auth.LoadPolicy([]byte(`{"version":1,"clients":{"app":{"issuers":["`+here.URL+`"],"unlimited":true}}}`)))
+	h := auth.Wrap(&spy{})
+	require.Equal(t, http.StatusOK, serve(h, post(rpc("ping", nil), here.token(t))).Code)
+	require.Equal(t, http.StatusForbidden, serve(h, post(rpc("ping", nil), there.token(t))).Code)
+	require.ErrorContains(t, auth.LoadPolicy([]byte(`{"version":1,"clients":{"app":{"unlimited":true}}}`)), "clients.app: Issuers: is empty")
+}
+
+// What a tool sees of a caller whose token is remembered is by the policy of now, too.
+func TestLoadPolicy_RememberedTokens(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	token := is.scoped(t, "a")
+	for _, tt := range []struct {
+		policy string
+		want   []string
+	}{
+		{`{"version":1,"scopes":{"a":{"implies":["b"]},"b":{}}}`, []string{"a", "b"}},
+		{`{"version":1}`, []string{"a"}},
+		{`{"version":1,"clients":{"app":{}}}`, nil},
+		{`{"version":1,"clients":{"app":{"scopes":["a"]}}}`, []string{"a"}},
+	} {
+		require.NoError(t, auth.LoadPolicy([]byte(tt.policy)))
+		for range 2 {
+			require.Equal(t, tt.want, principalOf(t, auth, token).Grant().Scopes(), tt.policy)
+		}
+	}
 }
 
 // Where no token has an issuer, a list of clients would be about nobody.

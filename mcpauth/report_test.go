@@ -2,7 +2,6 @@ package mcpauth_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -46,7 +45,7 @@ func TestReport_WhatHelps(t *testing.T) {
 	}{
 		"a limit": {post(call("write"), is.token(t, both)), mcpauth.ReasonClientLimit,
 			"the rule files:write within what the application may do at most", "the application app, limited to scopes files:read and roles user of this caller", "its entry in Config.Clients"},
-		"an unknown application": {post(call("whoami"), is.token(t, claims{"client_id": "stranger"})), mcpauth.ReasonClient,
+		"an unknown application": {post(call("whoami"), is.token(t, both, claims{"client_id": "stranger"})), mcpauth.ReasonClient,
 			"an application that an administrator has listed", "the application stranger of " + is.URL, `the entry "*"`},
 		"no sign-in": {post(call("login"), is.token(t)), mcpauth.ReasonLogin,
 			"acr " + mfa, "acr (none), auth_time (none)", "have the user sign in anew"},
@@ -72,6 +71,10 @@ func TestReport_WhatHelps(t *testing.T) {
 				require.Equal(t, tt.got, d.Got)
 			}
 			require.Contains(t, d.Cure, tt.cure)
+			if tt.reason == mcpauth.ReasonClient {
+				require.Empty(t, d.Granted, "an application that nobody has listed may use nothing")
+				require.Empty(t, d.Principal.Grant().Scopes())
+			}
 			require.Contains(t, text.String(), string(tt.reason))
 			require.Contains(t, text.String(), "cure=")
 			if tt.reason != mcpauth.ReasonPanic {
@@ -127,6 +130,8 @@ func TestReport_RulesThatChangeInBetween(t *testing.T) {
 // Without HTTP, the trace of a request stands in its _meta, and credentials that have ended are a decision, too.
 func TestReport_Stdio(t *testing.T) {
 	is := newIssuer(t)
+	var at time.Time
+	var granted []string
 	var log audit
 	auth, clock := newAuth(t, is, func(cfg *mcpauth.Config) {
 		cfg.OnDecision = log.add
@@ -136,9 +141,13 @@ func TestReport_Stdio(t *testing.T) {
 			}
 			return nil
 		}
-		cfg.AuditArguments = map[string][]string{"whoami": {"path"}}
+		cfg.Policy = func(_ context.Context, c *mcpauth.Call) error {
+			at, granted = c.Time, c.Principal.Grant().Scopes()
+			return nil
+		}
+		cfg.Clients = map[string]mcpauth.ClientLimit{"app": {Scopes: []string{"files:write"}}}
 	})
-	t.Setenv(variable, is.scoped(t, "files:write"))
+	t.Setenv(variable, is.scoped(t, "files:read files:write"))
 	ctx, err := auth.StdioContext(t.Context(), mcpauth.Stdio{TokenVariable: variable})
 	require.NoError(t, err)
 	l, err := connectLocal(t, ctx, newServer(auth))
@@ -156,11 +165,18 @@ func TestReport_Stdio(t *testing.T) {
 	require.Equal(t, trace[3:35], ask("whoami", mcp.Meta{"traceparent": trace}).TraceID)
 	require.Equal(t, trace[3:35], ask("purge", mcp.Meta{"traceparent": trace}).TraceID, "of a refusal")
 	require.Empty(t, ask("whoami", nil).TraceID)
+	require.Equal(t, clock.Now(), at, "what a Policy sees")
+	require.Equal(t, []string{"files:write"}, granted, "within the limit of the application")
 	require.Empty(t, ask("whoami", mcp.Meta{"traceparent": 1}).TraceID)
+	granted = nil
+	p := mcpauth.NewPrincipal(mcpauth.Identity{Issuer: is.URL, Subject: "ada", ClientID: "app", Grant: scopes.NewGrant([]string{"files:read", "files:write"}, nil)})
+	other, err := connectLocal(t, mcpauth.NewContext(t.Context(), p), newServer(auth))
+	require.NoError(t, err)
+	require.Equal(t, "whoami ada", other.call("whoami"))
+	require.Equal(t, []string{"files:write"}, granted, "of whoever passes for a caller of an issuer as well")
 	clock.advance(24 * time.Hour)
 	d := ask("whoami", nil)
 	require.Equal(t, mcpauth.ReasonTokenExpired, d.Reason)
 	require.Equal(t, http.StatusForbidden, d.Status)
 	require.Equal(t, "ada", d.Principal.Subject())
-	require.Equal(t, map[string]json.RawMessage(nil), d.Arguments)
 }

@@ -121,14 +121,13 @@ func CheckMatrix(t testing.TB, golden string, auth *mcpauth.Middleware, server *
 		}
 		return
 	}
-	const how = "if that is meant, run the test with -update (see CheckMatrix)"
 	text, err := os.ReadFile(golden)
 	if err != nil {
-		t.Fatalf("mcpauthtest: CheckMatrix: %v; %s. It would hold:\n%s", err, how, got)
+		t.Fatalf("mcpauthtest: CheckMatrix: %v; run the test with -update (see CheckMatrix) to write it. It would hold:\n%s", err, got)
 	}
 	want := strings.ReplaceAll(string(text), "\r\n", "\n")
 	if got != want {
-		t.Errorf("who may do what has changed from %s; %s:\n%s", golden, how, difference(want, got))
+		t.Errorf("who may do what has changed from %s; if that is meant, run the test with -update (see CheckMatrix):\n%s", golden, difference(want, got))
 	}
 }
 

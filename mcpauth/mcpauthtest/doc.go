@@ -41,10 +41,10 @@
 // [Matrix] prints a table of tools, prompts and resources by callers, and [CheckMatrix] keeps it in a file, so
 // that whoever reviews a change sees what it opens. [RequireRules] finds what was forgotten.
 //
-//	                  reader   editor   admin
-//	tool delete_file  hidden   hidden   step-up
-//	tool read_file    yes      yes      yes
-//	tool write_file   step-up  yes      step-up
+//	                  reader   editor  admin
+//	tool delete_file  hidden   hidden  step-up
+//	tool read_file    yes      yes     yes
+//	tool write_file   step-up  yes     step-up
 //
 // # Bad tokens and bad days
 //

@@ -1,6 +1,7 @@
 package mcpauthtest_test
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
@@ -45,7 +46,10 @@ func watched(t testing.TB, check func(testing.TB)) string {
 // exampleT stands for the *testing.T of a test in examples, which have none.
 type exampleT struct{ testing.TB }
 
+var t exampleT
+
 func (exampleT) Helper()                   {}
 func (exampleT) Cleanup(func())            {}
+func (exampleT) Context() context.Context  { return context.Background() }
 func (exampleT) Errorf(f string, a ...any) { fmt.Printf(f+"\n", a...) }
 func (exampleT) Fatalf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }

@@ -66,5 +66,10 @@ func TestTheDocumentationIsATest(t *testing.T) {
 	require.NoError(t, err)
 	shown := strings.ReplaceAll(strings.ReplaceAll(string(doc), "\n//\t", "\n"), "\n//\n", "\n\n")
 	require.Contains(t, shown, head+body+end)
+	is := mcpauthtest.NewIssuer(t, resource)
+	auth, server, _ := newServer(mcpauth.Config{Resource: is.Resource, Issuers: []mcpauth.Issuer{is.Config()}})
+	require.Contains(t, shown, mcpauthtest.Matrix(t, auth, server, is.Caller("reader", ada),
+		is.Caller("editor", mcpauthtest.Claims{Scope: "files:read files:write"}),
+		is.Caller("admin", mcpauthtest.Claims{Scope: "files:read", Roles: []string{"admin"}})))
 	require.LessOrEqual(t, strings.Count(body, "\n")+3, 25, "lines")
 }

@@ -15,8 +15,9 @@ import (
 
 // An Issuer is an authorization server as an MCP server sees it: it publishes metadata (RFC 8414, OpenID
 // Connect Discovery) and keys (RFC 7517), answers introspection (RFC 7662), and makes tokens without any
-// login. It listens on loopback until its test ends. Make one with [NewIssuer] or [NewIssuerLike]; the zero
-// value does not work. Its methods are safe for concurrent use.
+// login. It listens on loopback until its test ends, and what is wrong with its use ends that test: make one
+// where it is used, in subtests too. Make it with [NewIssuer] or [NewIssuerLike]; the zero value does not
+// work. Its methods are safe for concurrent use.
 type Issuer struct {
 	// URL is the iss claim of its tokens. It must not be changed.
 	URL string

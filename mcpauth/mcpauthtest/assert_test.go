@@ -117,6 +117,7 @@ func TestAssertions(t *testing.T) {
 		{"challenge", challenge("bearer", map[string]string{"Realm": "x", "error": ""}), response(401, "", plain), ""},
 		{"challenge: the second", challenge("DPoP", nil), response(401, "", plain, "DPoP"), ""},
 		{"challenge: another scheme", challenge("DPoP", nil), response(401, "", plain), "want a challenge DPoP\ncame: 401"},
+		{"challenge: the parameter of another scheme", challenge("DPoP", map[string]string{"realm": "x"}), response(401, "", plain, "DPoP"), `want a challenge DPoP realm="x"`},
 		{"challenge: a parameter too many", challenge("Bearer", map[string]string{"realm": ""}), response(401, "", plain), `want a challenge Bearer realm=""`},
 		{"challenge: another value", challenge("Bearer", map[string]string{"a": "1", "max_age": "300"}), response(401, "", `Bearer max_age="60", a="1"`), `want a challenge Bearer a="1" max_age="300"`},
 	} {

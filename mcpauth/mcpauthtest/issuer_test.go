@@ -76,6 +76,10 @@ func TestToken(t *testing.T) {
 	require.Equal(t, float64(clock.Now().Unix()), claims["iat"])
 	require.Equal(t, float64(clock.Now().Add(time.Minute).Unix()), claims["exp"])
 
+	claims = part(t, is.Token(mcpauthtest.Claims{Lifetime: -time.Hour}), 1)
+	require.Equal(t, float64(clock.Now().Add(-time.Hour).Unix()), claims["exp"])
+	require.Less(t, claims["iat"], claims["exp"], "it was good once")
+
 	clock.Advance(mcpauthtest.DefaultLifetime)
 	require.Equal(t, http.StatusOK, d.knock(t, is, is.Token(ada)), "made by the clock")
 }

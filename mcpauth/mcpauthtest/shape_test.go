@@ -214,6 +214,19 @@ func TestNewIssuerLike_NoPlace(t *testing.T) {
 	require.Contains(t, says, `the issuer's key: mcpauthtest: no algorithm "HS256"`)
 }
 
+// A user without scopes has none, and is neither an application (Entra ID) nor somebody of whose scopes nothing is
+// known, for whom defaults stand.
+func TestNewIssuerLike_NoScopes(t *testing.T) {
+	t.Parallel()
+	like := withAlgorithm(idp.Entra("aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", "11111111-2222-3333-4444-555555555555"), "ES256")
+	like.Grants.DangerouslyDefaultScopes = []string{"files:read"}
+	is := mcpauthtest.NewIssuerLike(t, resource, like)
+	d := newDoor(t, is, nil)
+	require.Equal(t, http.StatusOK, d.knock(t, is, is.Token(mcpauthtest.Claims{Subject: "ada", Roles: []string{"admin"}})), d.reason)
+	require.False(t, d.caller.Application())
+	require.Empty(t, d.caller.Grant().Scopes())
+}
+
 // Every algorithm that an issuer may be restricted to is one that the stand-in can sign with.
 func TestNewIssuerLike_Algorithms(t *testing.T) {
 	t.Parallel()

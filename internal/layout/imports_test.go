@@ -40,7 +40,7 @@ var allowed = []struct {
 	{"internal/clientaddr", nil},
 	{"internal/policyfile", []string{module + "scopes"}},
 	{"internal/tokencache", nil},
-	{"mcpauth/mcpauthtest", nil},
+	{"mcpauth/mcpauthtest", []string{module + "mcpauth", module + "scopes", module + "prm", "github.com/modelcontextprotocol/go-sdk/mcp"}},
 	{"mcpauth/audit", []string{module + "mcpauth"}},
 	{"mcpauth/policy", []string{module + "mcpauth", module + "internal/clientaddr", module + "internal/jsonpointer", module + "internal/strictjson"}},
 	{"mcpauth/idp", []string{module + "mcpauth", module + "scopes", module + "internal/fetch"}},

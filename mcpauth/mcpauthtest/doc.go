@@ -1,8 +1,67 @@
-// Package mcpauthtest holds what tests of a protected MCP server need besides the server. It imports
-// nothing but the standard library.
+// Package mcpauthtest is for tests of protected MCP servers: an authorization server that makes any token
+// without a login, clients that hold one, and assertions on what they get. Nothing leaves the process but by
+// way of loopback. This is a whole test of a small server:
+//
+//	func TestFiles(t *testing.T) {
+//		is := mcpauthtest.NewIssuer(t, "https://mcp.example.com/mcp")
+//		auth, err := mcpauth.New(mcpauth.Config{Resource: is.Resource, Issuers: []mcpauth.Issuer{is.Config()}})
+//		if err != nil {
+//			t.Fatal(err)
+//		}
+//		server := mcp.NewServer(&mcp.Implementation{Name: "files", Version: "1.0.0"}, nil)
+//		mcpauth.AddTool(auth, server, &mcp.Tool{Name: "read_file"}, readFile, scopes.All("files:read"))
+//		mcpauth.AddTool(auth, server, &mcp.Tool{Name: "delete_file"}, deleteFile,
+//			scopes.And(scopes.All("files:write"), scopes.Role("admin")))
+//		mux := http.NewServeMux()
+//		auth.Mount(mux, mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
+//			&mcp.StreamableHTTPOptions{Stateless: true}))
+//
+//		mcpauthtest.RequireRules(t, auth, server)
+//		ada := is.Client(mux, mcpauthtest.Claims{Subject: "ada", Scope: "files:read", Roles: []string{"admin"}})
+//		_, resp := ada.CallTool("read_file", nil)
+//		mcpauthtest.AssertAllowed(t, resp)
+//		_, resp = ada.CallTool("delete_file", nil)
+//		mcpauthtest.AssertStepUp(t, resp, "files:write")
+//		rio := is.Client(mux, mcpauthtest.Claims{Subject: "rio", Scope: "files:write"})
+//		_, resp = rio.CallTool("delete_file", nil)
+//		mcpauthtest.AssertForbidden(t, resp) // no scope makes an admin of rio
+//	}
+//
+// # Your own configuration
+//
+// A server is best tested with the configuration that it will have. [NewIssuerLike] takes the
+// [mcpauth.Issuer] out of it, a preset of package idp or one that is written by hand, and returns an issuer
+// that stands in for it: its tokens have the same iss, aud, typ and claims, but its keys are the test's.
+//
+//	is := mcpauthtest.NewIssuerLike(t, cfg.Resource, cfg.Issuers[0])
+//	cfg.Issuers[0] = is.Config()
+//
+// # Who may do what
+//
+// [Matrix] prints a table of tools, prompts and resources by callers, and [CheckMatrix] keeps it in a file, so
+// that whoever reviews a change sees what it opens. [RequireRules] finds what was forgotten.
+//
+//	                  reader   editor  admin
+//	tool delete_file  hidden   hidden  step-up
+//	tool read_file    yes      yes     yes
+//	tool write_file   step-up  yes     step-up
+//
+// # Bad tokens and bad days
+//
+// [Claims] make tokens that have expired, are for another server, or are wrong in any other place
+// (Claims.Extra, Claims.Header). [Issuer.Rotate], [Issuer.Down], [Issuer.Slow] and [Issuer.Hostile] make days on
+// which something is wrong with the authorization server. A [Clock] moves time for issuer, client and server:
+//
+//	clock := mcpauthtest.NewClock(time.Time{})
+//	is.Now, cfg.Now = clock.Now, clock.Now
+//	clock.Advance(time.Hour)
+//
+// [Issuer.OpaqueToken] makes tokens that a server must ask about (RFC 7662), with the configuration of
+// [Issuer.Introspection]; [Issuer.RevokeToken] ends them.
 //
 // # A client that speaks DPoP
 //
+// A [Client] whose token is bound to a key ([Claims].Key) makes its proofs by itself. For clients of your own,
 // [DPoPTransport] turns an OAuth client that knows only bearer tokens into one that proves possession of
 // a key (RFC 9449): put it into the http.Client that gets tokens and makes requests.
 //

@@ -75,7 +75,7 @@ func object(members map[string]any) []byte {
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false) // & stays readable in htu
 	if err := enc.Encode(members); err != nil {
-		panic(fmt.Sprintf("mcpauthtest: a member of the proof cannot be written as JSON: %v", err))
+		panic(fmt.Sprintf("mcpauthtest: a member cannot be written as JSON: %v", err))
 	}
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 }

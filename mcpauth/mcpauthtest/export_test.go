@@ -35,3 +35,6 @@ func Challenges(line string) (out []map[string]string) {
 	}
 	return out
 }
+
+// WriteGrant puts scopes and roles where a Mapper looks for them.
+var WriteGrant = writeGrant

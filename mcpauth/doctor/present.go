@@ -26,8 +26,10 @@ func (o outcome) refused() bool {
 	return o.first != nil && o.first.status == http.StatusUnauthorized
 }
 
-func (o outcome) forbidden() bool {
-	return slices.ContainsFunc([]*answer{o.first, o.list, o.call}, func(a *answer) bool { return a != nil && a.status == http.StatusForbidden })
+// forbidden reports whether the server knows the caller and turns it away, from everything or from the one tool.
+func (o outcome) forbidden() (everything, oneTool bool) {
+	is := func(a *answer) bool { return a != nil && a.status == http.StatusForbidden }
+	return is(o.first) || is(o.list), is(o.call)
 }
 
 // present sends a request with the token. It goes to Options.URL, whatever the request says: this is the one place that knows the token.
@@ -192,6 +194,8 @@ var asserted = map[string]bool{
 // be the reason for one.
 func (v *visit) weigh(f Finding) Finding {
 	o := v.outcome
+	everything, oneTool := o.forbidden()
+	stepUp := !everything && (f.Cause == "lacks" || f.Cause == "none") // asking for more is no failure
 	switch {
 	case f.Status != Warn && f.Status != Fail:
 	case f.Symptom == Refused && o.refused():
@@ -202,7 +206,7 @@ func (v *visit) weigh(f Finding) Finding {
 	case f.Symptom == Refused && o.accepted():
 		f.Status, f.Symptom, f.Got = Warn, "", f.Got+"; the server accepted the token"
 		f.Cure = "see that the server is meant to accept this; another one may not: " + f.Cure
-	case f.Symptom == Forbidden && o.forbidden():
+	case f.Symptom == Forbidden && (everything || oneTool) && !stepUp:
 		f.Status = Fail
 	case f.Symptom == Forbidden && v.noTools():
 		f.Status, f.Symptom = Fail, NoTools

@@ -80,7 +80,7 @@ func (c *censor) quote(s string) string {
 // quoted puts text that has double quotes itself, as challenges do, into single ones.
 func quoted(s string) string {
 	q := strconv.QuoteToASCII(s)
-	if strings.ContainsAny(s, `'\\`) {
+	if strings.ContainsAny(s, `'\`) {
 		return q
 	}
 	if inner := strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`); inner != q[1:len(q)-1] {

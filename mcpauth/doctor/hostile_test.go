@@ -21,6 +21,8 @@ import (
 // leaks reports the pieces of a secret that a text holds.
 func leaks(text, secret string) (found []string) {
 	const piece = 12
+	bare := strings.NewReplacer(`\`, "", `"`, "", "'", "") // quoting must not hide it from this search
+	text, secret = bare.Replace(text), bare.Replace(secret)
 	for i := 0; i+piece <= len(secret); i++ {
 		if strings.Contains(text, secret[i:i+piece]) {
 			found = append(found, secret[i:i+piece])
@@ -43,7 +45,7 @@ func everyWord(t *testing.T, r *doctor.Report) string {
 func TestSEC02_AServerThatEchoes(t *testing.T) {
 	key, err := mcpauthtest.NewDPoPKey("")
 	require.NoError(t, err)
-	const session, nonce, query = "SESSION-0123456789abcdef", "NONCE-0123456789abcdef", "key=QUERY-0123456789abcdef"
+	const session, nonce, query = `S"E"S"S"I"O"N"-0"1"2"3"4"5"6"7"8"9"abc"def`, "NONCE-0123456789abcdef", "key=QUERY-0123456789abcdef"
 	for name, opaque := range map[string]string{"a JWT": "", "an opaque token": "opaque-0123456789-SECRET", "a short one": "hunter2hunter2"} {
 		for _, bound := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ", bound: ", bound), func(t *testing.T) {
@@ -67,7 +69,8 @@ func TestSEC02_AServerThatEchoes(t *testing.T) {
 					case strings.Contains(string(body), "tools/list"):
 						_ = json.NewEncoder(rw).Encode(members{"id": 1, "error": members{"code": 1, "message": "bad token " + sent + "."}})
 					default:
-						rw.Header().Set("WWW-Authenticate", `Bearer error="`+sent+`", error_description="no `+sent+`!", scope="`+sent+`"`)
+						in := strings.ReplaceAll(sent, `"`, `\"`)
+						rw.Header().Set("WWW-Authenticate", `Bearer error="`+in+`", error_description="no `+in+`!", scope="`+in+`"`)
 						rw.Header().Set("Location", "/?token="+sent)
 						rw.WriteHeader(403)
 					}
@@ -139,11 +142,13 @@ func TestARedirectWithTheTokenIsAFinding(t *testing.T) {
 func TestForeignTextIsSafeForTerminals(t *testing.T) {
 	const evil = "\x1b[2J\x1b]0;owned\x07\u202egnp.exe\u200b\r\nPASS  all is well\t\u00e9"
 	w := newWorld(t)
-	w.metadata["resource"], w.metadata["scopes_supported"] = evil, []string{evil}
+	w.metadata["resource"], w.metadata["scopes_supported"] = evil, []string{evil, "\u00e9\u202e/notes"}
+	w.challengeWith("")
 	w.metadata["authorization_servers"] = []string{w.issuer, "https://" + evil}
 	w.server["issuer"], w.server["code_challenge_methods_supported"], w.server["token_endpoint"] = evil, []string{evil}, evil
 	w.server["protected_resources"] = []string{evil}
-	r := w.run(doctor.Options{Token: w.mint(members{"iss": evil, "aud": evil, "scope": evil, "header:typ": evil, "header:kid": evil, "roles": []string{evil}, evil + "roles": []string{evil}})})
+	r := w.run(doctor.Options{Token: w.mint(members{"iss": evil, "aud": evil, "scope": evil + " notes", "header:typ": evil, "header:kid": evil, "roles": []string{evil}, evil + "roles": []string{evil}})})
+	require.Contains(t, find(t, r, "token-scopes/prefix").Cure, "/notes")
 	for _, f := range r.Findings {
 		for _, c := range f.Got + f.Cure {
 			require.True(t, ' ' <= c && c <= '~', "%q", f.Got+f.Cure)
@@ -203,7 +208,9 @@ func TestServersThatNeverAnswer(t *testing.T) {
 	r, err := doctor.Run(ctx, doctor.Options{URL: "https://mcp.example.com/mcp"})
 	require.NoError(t, err)
 	require.Zero(t, r.Requests)
-	require.Equal(t, len(r.Findings), r.Count(doctor.Skip))
+	require.Equal(t, len(r.Findings)-1, r.Count(doctor.Skip))
+	require.Equal(t, "connect/time-is-up", r.Findings[0].ID())
+	require.False(t, r.OK(), "half an examination is none")
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)

@@ -61,7 +61,8 @@ var steps = []step{
 }
 
 // Run examines a server the way clients come upon it. The error is for Options that cannot be used, and says nothing about the
-// server: whatever goes wrong there is a finding. When ctx ends, the steps that are left are skipped.
+// server: whatever goes wrong there is a finding. When ctx ends, the report
+// has a failure that says so, and the steps that are left are skipped.
 //
 // It reads, and changes nothing: initialize, tools/list and server/discover, and tools/call only for Options.Call. A session that
 // the server opens for it is closed.
@@ -84,10 +85,16 @@ func Run(ctx context.Context, opt Options) (*Report, error) {
 		v.token = decode(opt.Token)
 	}
 	defer v.client.CloseIdleConnections()
+	late := false // so that a script does not take half an examination for a good one
 	for _, s := range steps {
 		v.step = s
 		if ctx.Err() != nil {
-			v.skip("the time is up")
+			if !late {
+				late = true
+				v.add(Finding{Status: Fail, Cause: "time-is-up", Got: "the time is up, or the examination was ended", Cure: "allow more time, or see why the servers answer so slowly"})
+			} else {
+				v.skip("the time is up")
+			}
 			continue
 		}
 		if opt.Progress != nil {

@@ -25,6 +25,7 @@ const (
 	exchangeTime   = 10 * time.Second
 	maxBody        = 1 << 20
 	maxHeaderBytes = 64 << 10
+	maxSecret      = 1 << 10 // a session or a nonce; a longer one is not used
 )
 
 // An answer is one exchange. Every request has one, even if nothing came.
@@ -122,6 +123,11 @@ func (v *visit) exchange(ctx context.Context, r request) *answer {
 	}
 	defer resp.Body.Close()
 	a.status, a.header, a.tls, a.at = resp.StatusCode, resp.Header, resp.TLS, v.opt.Now()
+	for _, name := range []string{"Mcp-Session-Id", "Dpop-Nonce"} {
+		if secret := a.header.Get(name); len(secret) <= maxSecret {
+			v.hide(secret)
+		}
+	}
 	if a.mediaType() == "text/event-stream" {
 		a.body = events(io.LimitReader(resp.Body, maxBody), r.until)
 	} else {

@@ -45,7 +45,7 @@ func everyWord(t *testing.T, r *doctor.Report) string {
 func TestSEC02_AServerThatEchoes(t *testing.T) {
 	key, err := mcpauthtest.NewDPoPKey("")
 	require.NoError(t, err)
-	const session, nonce, query = `S'E"S"S"I"O"N"-0"1"2"3"4"5"6"7"8"9"abc"def`, "NONCE-0123456789abcdef", "key=QUERY-0123456789abcdef"
+	const session, nonce, query = `S'E"S"S"I"O"N"-0"1"2"3"4"5"6"7"8"9"abc"def`, "nonce-NBVCXYASDFGHJKL", "key=query-QWERTZUIOPLKJH"
 	for name, opaque := range map[string]string{"a JWT": "", "an opaque token": "opaque-0123456789-SECRET", "a short one": "hunter2hunter2"} {
 		for _, bound := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ", bound: ", bound), func(t *testing.T) {

@@ -98,7 +98,7 @@ func TestAServerOfTheNewerRevision(t *testing.T) {
 			_, _ = io.WriteString(rw, `{"jsonrpc":"2.0","id":1,"error":{"code":-32022,"message":"unsupported"}}`)
 		case r.Header.Get("Mcp-Method") == "tools/list":
 			rw.Header().Set("Content-Type", "text/event-stream")
-			_, _ = io.WriteString(rw, ": hello\n\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}\n\nevent: message\r\ndata: {\"jsonrpc\":\"2.0\",\"id\":2,\ndata: \"result\":{\"tools\":[{},{}]}}\n\n")
+			_, _ = io.WriteString(rw, ": hello\n\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}\n\nevent: message\r\ndata: {\"jsonrpc\":\"2.0\",\"id\":2,\ndata: \"result\":{\"tools\":[{},{}]}}\n\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/y\"}\n\n")
 			rw.(http.Flusher).Flush()
 			<-r.Context().Done() // the stream stays open
 		default:

@@ -53,10 +53,9 @@ func (v *visit) present(ctx context.Context, r request) *answer {
 		}
 		a := v.exchange(ctx, r)
 		fresh := a.header.Get("Dpop-Nonce")
-		if fresh == "" || len(fresh) > 1024 || fresh == v.outcome.nonce || v.opt.DPoPKey == nil {
+		if fresh == "" || len(fresh) > maxSecret || fresh == v.outcome.nonce || v.opt.DPoPKey == nil {
 			return a
 		}
-		v.hide(fresh)
 		v.outcome.nonce = fresh
 		c, _ := readField(a.header.Values(wwwAuthenticate)).of("dpop")
 		if attempt > 0 || a.status != http.StatusUnauthorized || c.params["error"] != "use_dpop_nonce" {
@@ -102,8 +101,7 @@ func (v *visit) tryToken(ctx context.Context) {
 	if !o.first.ok() {
 		return
 	}
-	if id := o.first.header.Get("Mcp-Session-Id"); id != "" && len(id) <= 1024 {
-		v.hide(id)
+	if id := o.first.header.Get("Mcp-Session-Id"); id != "" && len(id) <= maxSecret {
 		o.session = id
 		defer v.present(context.WithoutCancel(ctx), request{method: http.MethodDelete, header: http.Header{"Mcp-Protocol-Version": {legacy}}})
 	}

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -21,7 +22,7 @@ type censor struct{ secrets []string }
 
 // hide remembers a secret. Very short ones are left alone: they could not be told from words.
 func (c *censor) hide(secret string) {
-	if len(secret) >= 4 {
+	if len(secret) >= 4 && !slices.Contains(c.secrets, secret) {
 		c.secrets = append(c.secrets, secret)
 	}
 }

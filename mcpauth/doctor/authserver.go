@@ -101,10 +101,6 @@ func (v *visit) fetchServer(ctx context.Context, s *server) {
 	case strings.HasPrefix(s.where, "RFC 8414 name"):
 		f.Status, f.Cause, f.Got = Fail, "place", v.quote(s.issuer)+": found only with the "+s.where
 		f.Cure = "publish it at the RFC 8414 form, with the well-known part between host and path, or at an OpenID form: clients look nowhere else"
-	case !v.readable(s.answer):
-		f.Status, f.Cause, f.Got = Warn, "cors", "metadata without Access-Control-Allow-Origin"
-		f.Clients = who(func(c client) bool { return c.page })
-		f.Cure = "let every origin read the metadata of the authorization server"
 	default:
 		v.pass(v.quote(s.issuer) + ": " + s.where)
 		f.Status = Pass
@@ -114,6 +110,12 @@ func (v *visit) fetchServer(ctx context.Context, s *server) {
 	}
 	if s.members == nil {
 		return
+	}
+	if !v.readable(s.answer) {
+		v.add(Finding{
+			Status: Warn, Cause: "cors", Symptom: NoBrowser, Got: "metadata without Access-Control-Allow-Origin", Clients: who(func(c client) bool { return c.page }),
+			Cure: "let every origin read the metadata of the authorization server", Clause: f.Clause,
+		})
 	}
 	for _, name := range []string{"authorization_endpoint", "token_endpoint"} {
 		if why := v.forbidden(s.text(name)); why != "" {

@@ -254,6 +254,8 @@ var brokenServers = []broken{
 	// The authorization server.
 	{name: "no metadata of the authorization server", change: func(w *world) { w.forms = nil },
 		want: "as-metadata/missing", status: doctor.Fail, symptom: doctor.NoBrowser, cure: "well-known places"},
+	{name: "metadata out of reach of pages", change: func(w *world) { w.asAround = only(everything, without("Access-Control-Allow-Origin")) },
+		want: "as-metadata/cors", status: doctor.Warn, cure: "every origin", clients: []string{"MCP Inspector"}},
 	{name: "metadata where no specification has it", change: func(w *world) {
 		w.move("/tenant")
 		w.forms = []string{"/tenant/.well-known/oauth-authorization-server"}

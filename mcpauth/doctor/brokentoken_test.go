@@ -1,7 +1,9 @@
 package doctor_test
 
 import (
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -159,4 +161,35 @@ func TestABadSignature(t *testing.T) {
 	f := find(t, w.run(doctor.Options{Token: token}), "token-signature/bad")
 	require.Equal(t, doctor.Fail, f.Status)
 	require.Contains(t, f.Cure, "must refuse such a token")
+}
+
+// What is known of providers is told before anybody has logged in.
+func TestProviders(t *testing.T) {
+	for issuer, want := range map[string]struct {
+		id      string
+		symptom doctor.Symptom
+		cure    string
+	}{
+		"https://login.microsoftonline.com/0f0f/v2.0":               {"as-resource/rejects-resource", doctor.InvalidTarget, "AADSTS9010010"},
+		"https://tenant.eu.auth0.com/":                              {"as-resource/ignores-resource", doctor.Refused, "Resource Parameter Compatibility Profile"},
+		"https://sso.example.com/realms/main":                       {"as-resource/ignores-resource", doctor.Refused, "audience mapper"},
+		"https://cognito-idp.eu-central-1.amazonaws.com/eu-central": {"as-resource/ignores-resource", doctor.Refused, "resource binding"},
+	} {
+		far := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			status, body := http.StatusUnauthorized, ""
+			switch {
+			case strings.HasPrefix(r.URL.Path, "/.well-known/oauth-protected-resource"):
+				status, body = 200, `{"resource":"https://mcp.example.com/mcp","authorization_servers":["`+issuer+`"]}`
+			case r.URL.Host != "mcp.example.com" && strings.HasSuffix(r.URL.Path, "/.well-known/openid-configuration"):
+				status, body = 200, `{"issuer":"`+issuer+`"}`
+			}
+			return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+		})}
+		r := examine(t, doctor.Options{URL: "https://mcp.example.com/mcp", HTTPClient: far})
+		f := find(t, r, want.id)
+		require.Equal(t, want.symptom, f.Symptom)
+		require.Contains(t, f.Cure, want.cure)
+		require.Contains(t, find(t, r, "as-issuer").Got, issuer)
+		require.Equal(t, doctor.Pass, find(t, r, "as-metadata").Status, "the OpenID form behind the path is fine")
+	}
 }

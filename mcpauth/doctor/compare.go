@@ -271,7 +271,7 @@ func (t *token) judgeRoles(_ published, c *censor) Finding {
 	return f
 }
 
-func (t *token) judgeBinding(p published, c *censor) Finding {
+func (t *token) judgeBinding(p published, _ *censor) Finding {
 	bound := t.confirmation("jkt")
 	f := Finding{Step: "token-binding", Title: "Binding", Status: Pass, Got: "not bound: a bearer token", Clause: "RFC 9449, Section 6"}
 	switch {
@@ -293,7 +293,6 @@ func (t *token) judgeBinding(p published, c *censor) Finding {
 		f.Status, f.Cause, f.Symptom = Fail, "not-bound", Refused
 		f.Cure = "a DPoP key was given and the token is not bound: the client sent no proof to the token endpoint, or the authorization server has no DPoP"
 	}
-	_ = c
 	return f
 }
 

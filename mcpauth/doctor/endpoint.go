@@ -100,8 +100,8 @@ func cureTransport(kind string) string {
 
 // methods repeats the first request the other ways in which clients begin.
 func (v *visit) methods(ctx context.Context) {
-	if v.dead {
-		v.skip("the server cannot be reached")
+	if v.dead || v.probes["POST"].status != http.StatusUnauthorized {
+		v.skip("the first POST was not answered with 401")
 		return
 	}
 	stream := http.Header{"Accept": {"text/event-stream"}, "Mcp-Protocol-Version": {legacy}}
@@ -140,15 +140,12 @@ func (v *visit) judgeProbe(name string, a *answer) {
 		v.pass(f.Got)
 		return
 	case a.redirect():
-		v.judgeRedirected(&f, name, a)
+		v.judgeRedirected(&f, a)
 	case a.status < 300:
 		f.Cause = "open"
 		f.Cure = "the server answers without a token, so no client ever begins a login; if that is not meant, put the check in front of the handler, and answer 401"
-		if !first && v.probes["POST"].status != http.StatusUnauthorized {
-			f.Status = Warn // the POST has said it
-		}
-		if v.probes["POST"].status == http.StatusUnauthorized {
-			f.Cure = "this way around the check is open: cover every method and every kind of request with it"
+		if !first {
+			f.Symptom, f.Cure = "", "this way around the check is open: cover every method and every kind of request with it"
 		}
 	case a.status == http.StatusNotFound && first:
 		f.Cause = "not-found"
@@ -169,7 +166,7 @@ func (v *visit) judgeProbe(name string, a *answer) {
 	v.add(f)
 }
 
-func (v *visit) judgeRedirected(f *Finding, name string, a *answer) {
+func (v *visit) judgeRedirected(f *Finding, a *answer) {
 	to := a.location(v.opt.URL)
 	f.Got += " to " + v.quote(shownURL(to))
 	f.Cause = "login-page"
@@ -187,7 +184,6 @@ func (v *visit) judgeRedirected(f *Finding, name string, a *answer) {
 		f.Cause = "scheme-redirect"
 		f.Cure = "use the https URL, in clients and as the resource identifier"
 	}
-	_ = name
 }
 
 // stranger sends a token that no server can have issued: what a client meets whose token has become bad.

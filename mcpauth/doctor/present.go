@@ -204,7 +204,9 @@ func (v *visit) weigh(f Finding) Finding {
 	case f.Symptom == Refused && o.accepted():
 		f.Status, f.Symptom, f.Got = Warn, "", f.Got+"; the server accepted the token"
 		f.Cure = "see that the server is meant to accept this; another one may not: " + f.Cure
-	case f.Symptom == Forbidden && (everything || oneTool) && !stepUp:
+	case f.Symptom == Forbidden && stepUp && o.accepted() && !v.noTools():
+		f.Symptom = ""
+	case f.Symptom == Forbidden && (everything || oneTool):
 		f.Status = Fail
 	case f.Symptom == Forbidden && v.noTools():
 		f.Status, f.Symptom = Fail, NoTools

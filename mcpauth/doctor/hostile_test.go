@@ -98,6 +98,9 @@ func TestSEC02_AServerThatEchoes(t *testing.T) {
 func TestTheTokenStaysOnItsWay(t *testing.T) {
 	var stolen atomic.Int32
 	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/foreign" {
+			stolen.Add(1) // a challenge must not send us to another origin either
+		}
 		if r.Header.Get("Authorization") != "" || r.Header.Get("Dpop") != "" {
 			stolen.Add(1)
 		}
@@ -110,7 +113,7 @@ func TestTheTokenStaysOnItsWay(t *testing.T) {
 			})
 		},
 		"metadata of another server": func(w *world) {
-			w.challenge = []string{`Bearer resource_metadata="` + thief.URL + `/"`}
+			w.challenge = []string{`Bearer resource_metadata="` + thief.URL + `/foreign"`}
 			w.metadata["resource"], w.metadata["authorization_servers"] = thief.URL, []string{thief.URL}
 		},
 		"keys and endpoints elsewhere": func(w *world) { w.server["jwks_uri"], w.server["authorization_endpoint"] = thief.URL, thief.URL },

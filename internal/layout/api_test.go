@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "rewrite the files that hold the exporte
 // demands a comment for every exported symbol.
 func TestAPI(t *testing.T) {
 	for _, pkg := range []string{
-		"mcpauth", "mcpauth/audit", "mcpauth/idp", "mcpauth/mcpauthtest", "mcpauth/policy", "mcpauth/redisstore", "prm", "scopes",
+		"mcpauth", "mcpauth/audit", "mcpauth/doctor", "mcpauth/idp", "mcpauth/mcpauthtest", "mcpauth/policy", "mcpauth/redisstore", "prm", "scopes",
 	} {
 		t.Run(pkg, func(t *testing.T) {
 			got := exported(t, pkg)

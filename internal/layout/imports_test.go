@@ -42,6 +42,11 @@ var allowed = []struct {
 	{"internal/tokencache", nil},
 	{"mcpauth/mcpauthtest", []string{module + "mcpauth", module + "scopes", module + "prm", "github.com/modelcontextprotocol/go-sdk/mcp"}},
 	{"mcpauth/audit", []string{module + "mcpauth"}},
+	{"mcpauth/doctor", []string{
+		module + "prm", module + "mcpauth/mcpauthtest", module + "internal/discovery", module + "internal/fetch", module + "internal/jwks", module + "internal/jws",
+		module + "internal/strictjson",
+	}},
+	{"mcpauth/cmd/mcpauth-doctor", []string{module + "mcpauth/doctor", module + "mcpauth/mcpauthtest"}},
 	{"mcpauth/policy", []string{module + "mcpauth", module + "internal/clientaddr", module + "internal/jsonpointer", module + "internal/strictjson"}},
 	{"mcpauth/idp", []string{module + "mcpauth", module + "scopes", module + "internal/fetch"}},
 	{"internal/jwks", []string{module + "internal/strictjson", module + "internal/fetch", "github.com/MicahParks/jwkset"}},

@@ -23,11 +23,14 @@ import (
 	"github.com/go-mcpauth/sdk/mcpauth/redisstore/redistest"
 )
 
-const plenty = "-rate=1000000/1m"
+const (
+	plenty  = "-rate=1000000/1m"
+	patient = "-redis-timeout=5s" // where the test is about something else
+)
 
 // DPOP-13: a proof is good once, at whichever replica.
 func TestDPOP13_AProofIsGoodOnce(t *testing.T) {
-	s := newSystem(t, redistest.StartDurable(t), plenty)
+	s := newSystem(t, redistest.StartDurable(t), plenty, patient)
 	ada := s.prover("ada")
 	for first := range 2 {
 		proof := ada.proof("")
@@ -53,7 +56,7 @@ func TestDPOP13_AProofIsGoodOnce(t *testing.T) {
 
 // NONCE: what one replica hands out, the other accepts; and a proof with it is good once all the same.
 func TestANonceIsGoodEverywhere(t *testing.T) {
-	s := newSystem(t, redistest.StartDurable(t), "nonces", plenty)
+	s := newSystem(t, redistest.StartDurable(t), "nonces", plenty, patient)
 	ada := s.prover("ada")
 	for from := range 2 {
 		got := s.wants(401, s.send(from, ada.token, ada.proof("")))
@@ -69,7 +72,7 @@ func TestANonceIsGoodEverywhere(t *testing.T) {
 
 // A token that is revoked through one replica is refused by both within a second, although both remember it.
 func TestARevocationCountsEverywhere(t *testing.T) {
-	s := newSystem(t, redistest.StartDurable(t), plenty)
+	s := newSystem(t, redistest.StartDurable(t), plenty, patient)
 	for through := range 2 {
 		id := "to be revoked " + strconv.Itoa(through)
 		token, other := s.token("ada", id, nil), s.token("ada", "", nil)
@@ -100,7 +103,7 @@ func TestARevocationCountsEverywhere(t *testing.T) {
 
 // What the admin listener refuses.
 func TestTheAdminListener(t *testing.T) {
-	s := newSystem(t, redistest.StartDurable(t))
+	s := newSystem(t, redistest.StartDurable(t), patient)
 	for body, status := range map[string]int{
 		`{}`: 400, `{"jti":"a","sub":"b"}`: 400, `nonsense`: 400, `{"jti":"` + strings.Repeat("a", 5000) + `"}`: 400, `{"client_id":"nobody"}`: 204,
 	} {
@@ -129,7 +132,7 @@ func TestTheAdminListener(t *testing.T) {
 // A rate is that of all replicas together.
 func TestARateIsShared(t *testing.T) {
 	const n = 20
-	s := newSystem(t, redistest.StartDurable(t), fmt.Sprintf("-rate=%d/10h", n)) // none comes back in this test
+	s := newSystem(t, redistest.StartDurable(t), fmt.Sprintf("-rate=%d/10h", n), patient) // none comes back in this test
 	ada := s.prover("ada")
 	token := s.token("ada", "", nil)
 	var wg sync.WaitGroup
@@ -158,7 +161,7 @@ func TestARateIsShared(t *testing.T) {
 
 // Where only limits are asked for, they are closed by themselves while Redis is gone.
 func TestLimitsAreClosed(t *testing.T) {
-	s := newSystem(t, redistest.StartDurable(t), plenty)
+	s := newSystem(t, redistest.StartDurable(t), plenty, patient)
 	client := redis.NewClient(&redis.Options{Addr: s.redis.Addr(), ContextTimeoutEnabled: true})
 	defer client.Close()
 	var reason mcpauth.Reason

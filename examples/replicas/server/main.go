@@ -52,6 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	issuer := flags.String("issuer", "", "`URL` of the authorization server")
 	address := flags.String("redis", "", "`address` of Redis")
 	rate := flags.String("rate", "600/1m", "`events/duration` that one caller may ask for, at all replicas together")
+	timeout := flags.Duration("redis-timeout", 0, "the longest `time` that one question to Redis takes; 0: 500 ms")
 	forgetful := flags.Bool("dangerously-let-redis-forget", false, "accept a Redis without appendonly: when it restarts, revoked tokens are good again, and used proofs once more")
 	if err := flags.Parse(args); err != nil {
 		return flag.ErrHelp
@@ -70,7 +71,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
 	client := redis.NewClient(&redis.Options{Addr: *address, ContextTimeoutEnabled: true})
 	defer client.Close()
-	r, err := replica.New(replica.Config{Resource: *resource, Issuer: *issuer, Redis: client, NonceKeys: keys, Rate: limit, Logger: logger})
+	r, err := replica.New(replica.Config{Resource: *resource, Issuer: *issuer, Redis: client, NonceKeys: keys, Rate: limit, Timeout: *timeout, Logger: logger})
 	if err != nil {
 		return err
 	}

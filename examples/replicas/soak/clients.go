@@ -86,7 +86,7 @@ func kinds() (out []string) {
 }
 
 // scarce is the rate of the greedy caller, which nobody else comes near.
-var scarce = mcpauth.Rate{Events: 5, Per: time.Second, Burst: 10}
+var scarce = mcpauth.Rate{Events: 2, Per: time.Second, Burst: 5}
 
 const (
 	users     = 8

@@ -42,7 +42,7 @@ func main() {
 type settings struct {
 	length   time.Duration // without warm-up and what follows
 	rate     int           // requests per second
-	sabotage string        // empty: none
+	sabotage []string      // nil: none
 }
 
 const (
@@ -56,7 +56,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	flags.DurationVar(&s.length, "for", 2*time.Minute, "how `long`; from 20s on Redis and the issuer break, from 42s on keys change without notice")
 	flags.IntVar(&s.rate, "rate", 300, "`requests` per second, at both replicas together")
-	flags.StringVar(&s.sabotage, "sabotage", "", "break the replicas, so that the run must fail: one of `"+strings.Join(slices.Sorted(maps.Keys(sabotages)), ", ")+"`")
+	flags.Func("sabotage", "break the replicas, so that the run must fail: some of `"+strings.Join(slices.Sorted(maps.Keys(sabotages)), ",")+"`", func(list string) error {
+		for name := range strings.SplitSeq(list, ",") {
+			if sabotages[name] == nil {
+				return fmt.Errorf("there is no %q", name)
+			}
+			s.sabotage = append(s.sabotage, name)
+		}
+		return nil
+	})
 	if err := flags.Parse(args); err != nil {
 		return flag.ErrHelp
 	}
@@ -67,8 +75,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("-for: write %v to %v", minLength, maxLength)
 	case s.rate < 1 || s.rate > maxRate:
 		return fmt.Errorf("-rate: write 1 to %d", maxRate)
-	case s.sabotage != "" && sabotages[s.sabotage] == nil:
-		return fmt.Errorf("-sabotage: there is no %q", s.sabotage)
 	}
 	redis.SetLogger(quiet{})
 	h := new(host)

@@ -28,12 +28,12 @@ const (
 	resourceHost = "mcp.example.com"
 
 	workers      = 48
-	warmUp       = 5 * time.Second // before the first measurement: caches fill, pools grow
+	warmUp       = 5 * time.Second // at most, before the first measurement: caches fill, pools grow
 	redisTimeout = time.Second     // twice the default, for a machine that is busy
 	cachedTokens = 512             // so that memory shows what leaks, and not what is remembered on purpose
 )
 
-// sabotages are ways to break a replica, one of which the run must notice each.
+// sabotages are ways to break a replica. A run must notice each.
 var sabotages = map[string]func(*mcpauth.Config){
 	"replays":     func(c *mcpauth.Config) { c.DPoP.Replay = nil }, // good once at each replica
 	"expired":     func(c *mcpauth.Config) { c.Issuers[0].Leeway = 5 * time.Minute },
@@ -93,9 +93,10 @@ func soak(ctx context.Context, h *host, s settings, out io.Writer) error {
 		return fmt.Errorf("no nonce from the first request, but %+v", r)
 	}
 
-	fmt.Fprintf(out, "two replicas, %d requests per second for %v after %v of warm-up\n", s.rate, s.length, warmUp)
+	warm := min(warmUp, s.length/2)
+	fmt.Fprintf(out, "two replicas, at most %d requests per second for %v after %v of warm-up\n", s.rate, s.length, warm)
 	began := time.Now()
-	c.load(ctx, s.rate, warmUp)
+	c.load(ctx, s.rate, warm)
 	transport.CloseIdleConnections()
 	before := settle(ctx, 0)
 	fmt.Fprintf(out, "before  %v\n", before)
@@ -134,8 +135,8 @@ func (c *clients) start(h *host, s settings, address string, secret []byte) erro
 			cfg.CachedTokens = cachedTokens
 			cfg.HTTPClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // idle connections have goroutines
 			cfg.Limits.Operations = map[string]mcpauth.Rate{"tools/call report": scarce}
-			if s.sabotage != "" {
-				sabotages[s.sabotage](cfg)
+			for _, name := range s.sabotage {
+				sabotages[name](cfg)
 			}
 		},
 	})

@@ -36,7 +36,8 @@ type tally struct {
 	more       int // complaints that were not kept
 }
 
-const maxComplaints = 20
+// maxComplaints are kept about one kind.
+const maxComplaints = 3
 
 func newTally(kinds []string) *tally {
 	t := &tally{began: time.Now(), kinds: kinds, rows: make(map[string]*row)}
@@ -72,12 +73,15 @@ func (t *tally) add(kind string, status int, v verdict, why string) {
 	case explained:
 		r.explained++
 	case unexplained:
-		r.unexplained++
+		if r.unexplained++; r.unexplained > maxComplaints {
+			t.more++
+			return
+		}
 		t.complainLocked(fmt.Sprintf("%s: answered %d: %s", kind, status, why))
 	}
 }
 
-// complain notes what must not be and is no answer.
+// complain notes what must not be and is no answer. There are few of these.
 func (t *tally) complain(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -85,10 +89,6 @@ func (t *tally) complain(format string, args ...any) {
 }
 
 func (t *tally) complainLocked(what string) {
-	if len(t.complaints) == maxComplaints {
-		t.more++
-		return
-	}
 	t.complaints = append(t.complaints, fmt.Sprintf("at %v: %s", time.Since(t.began).Round(time.Millisecond), what))
 }
 

@@ -51,15 +51,25 @@ var sabotages = map[string]func(*mcpauth.Config){
 		}
 	},
 	"goroutines": func(c *mcpauth.Config) {
-		c.OnDecision = func(context.Context, mcpauth.Decision) { go func() { select {} }() }
+		next := c.OnDecision
+		c.OnDecision = func(ctx context.Context, d mcpauth.Decision) {
+			go func() { select {} }()
+			if next != nil {
+				next(ctx, d)
+			}
+		}
 	},
 	"memory": func(c *mcpauth.Config) {
 		var mu sync.Mutex
 		var kept [][]byte
-		c.OnDecision = func(context.Context, mcpauth.Decision) {
+		next := c.OnDecision
+		c.OnDecision = func(ctx context.Context, d mcpauth.Decision) {
 			mu.Lock()
-			defer mu.Unlock()
 			kept = append(kept, make([]byte, 64<<10))
+			mu.Unlock()
+			if next != nil {
+				next(ctx, d)
+			}
 		}
 	},
 }

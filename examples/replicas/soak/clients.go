@@ -109,7 +109,7 @@ type clients struct {
 	tokens map[string]signed // by what they are for
 	nonce  string
 	used   []usedProof // answered 200
-	gone   []string    // revoked tokens
+	gone   []signed    // revoked tokens
 	old    []signed    // the last token of each key that was in use
 	spoilt time.Time   // when the next token is revoked
 }
@@ -117,8 +117,9 @@ type clients struct {
 type signed struct{ token, kid string }
 
 type usedProof struct {
-	token, proof string
-	at           time.Time
+	signed
+	proof string
+	at    time.Time
 }
 
 // token returns a token of a user, the same one until the issuer signs with another key.
@@ -181,7 +182,7 @@ func (c *clients) judge(kind, kid string, sent time.Time, r reply, want ...int) 
 	case r.status == 503 && c.faults.explain(redisGone, "", sent),
 		(r.status == 401 || r.status == 503) && kid != "" && c.faults.explain(keyIsNew, kid, sent):
 		v = explained
-	case r.status == 503 && (kind == unknownKid || kind == forged || kind == withdrawnKid) && c.faults.explain(issuerGone, "", sent):
+	case r.status == 503 && (kind == unknownKid || kind == forged || c.faults.isWithdrawn(kid)) && c.faults.explain(issuerGone, "", sent):
 		v = explained
 	}
 	c.tally.add(kind, r.status, v, why)
@@ -204,17 +205,17 @@ func (c *clients) dpop(ctx context.Context, n int) {
 	proof, sent := c.proof(s.token, c.currentNonce()), time.Now()
 	r := c.remember(c.send(ctx, n, s.token, proof, strings.NewReader(callWhoami)))
 	c.judge(goodDPoP, s.kid, sent, r, 200)
-	c.keep(s.token, proof, r)
+	c.keep(s, proof, r)
 }
 
 // keep keeps a proof that was accepted, to be tried again.
-func (c *clients) keep(token, proof string, r reply) {
+func (c *clients) keep(s signed, proof string, r reply) {
 	if r.status != 200 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	u := usedProof{token, proof, time.Now()}
+	u := usedProof{s, proof, time.Now()}
 	if len(c.used) < maxKept {
 		c.used = append(c.used, u)
 	} else {
@@ -236,7 +237,7 @@ func (c *clients) withoutNonce(ctx context.Context, n int) {
 	proof, sent := c.proof(s.token, r.nonce), time.Now()
 	r = c.remember(c.send(ctx, n+1, s.token, proof, strings.NewReader(callWhoami)))
 	c.judge(secondDPoP, s.kid, sent, r, 200)
-	c.keep(s.token, proof, r)
+	c.keep(s, proof, r)
 }
 
 // twiceAtOnce sends one proof to both replicas: one of them is to accept it.
@@ -249,12 +250,14 @@ func (c *clients) twiceAtOnce(ctx context.Context, _ int) {
 		wg.Go(func() { replies[at] = c.remember(c.send(ctx, at, s.token, proof, strings.NewReader(callWhoami))) })
 	}
 	wg.Wait()
-	if replies[1].status == 200 {
+	// The first is the one that was accepted, or, with Redis gone, the one whose acceptance got lost: an answer of
+	// Redis that does not come leaves a proof used.
+	if replies[1].status == 200 || replies[1].status == 503 && replies[0].status == 401 {
 		replies[0], replies[1] = replies[1], replies[0]
 	}
 	c.judge(replayAtOnce, s.kid, sent, replies[0], 200)
 	c.judge(replayAtOnce, s.kid, sent, replies[1], 401)
-	c.keep(s.token, proof, replies[0])
+	c.keep(s, proof, replies[0])
 }
 
 // later sends a proof again that was accepted before.
@@ -271,7 +274,7 @@ func (c *clients) later(ctx context.Context, n int) {
 		return
 	}
 	sent := time.Now()
-	c.judge(replayLater, "", sent, c.remember(c.send(ctx, n, u.token, u.proof, strings.NewReader(callWhoami))), 401)
+	c.judge(replayLater, u.kid, sent, c.remember(c.send(ctx, n, u.token, u.proof, strings.NewReader(callWhoami))), 401)
 }
 
 // tooMuch is one caller who asks for more than his rate, everywhere.
@@ -325,7 +328,8 @@ func (c *clients) withdrawn(ctx context.Context, n int) {
 		return
 	}
 	sent := time.Now()
-	c.judge(withdrawnKid, "", sent, c.send(ctx, n, candidates[rand.IntN(len(candidates))].token, "", strings.NewReader(callWhoami)), 401)
+	old := candidates[rand.IntN(len(candidates))]
+	c.judge(withdrawnKid, old.kid, sent, c.send(ctx, n, old.token, "", strings.NewReader(callWhoami)), 401)
 }
 
 func (c *clients) noScope(ctx context.Context, n int) {
@@ -356,23 +360,23 @@ func (c *clients) revoked(ctx context.Context, n int) {
 	if due {
 		c.spoilt = time.Now().Add(time.Second)
 	}
-	token := ""
+	var s signed
 	if len(c.gone) > 0 {
-		token = c.gone[rand.IntN(len(c.gone))]
+		s = c.gone[rand.IntN(len(c.gone))]
 	}
 	c.mu.Unlock()
-	if due || token == "" {
-		token = c.spoil(ctx, n)
+	if due || s.token == "" {
+		s = c.spoil(ctx, n)
 	}
-	if token == "" {
+	if s.token == "" {
 		return
 	}
 	sent := time.Now()
-	c.judge(revokedToken, "", sent, c.send(ctx, n, token, "", strings.NewReader(callWhoami)), 401)
+	c.judge(revokedToken, s.kid, sent, c.send(ctx, n, s.token, "", strings.NewReader(callWhoami)), 401)
 }
 
 // spoil revokes a token of its own through one replica. It returns nothing where that is not certain.
-func (c *clients) spoil(ctx context.Context, n int) string {
+func (c *clients) spoil(ctx context.Context, n int) signed {
 	t := issuer.Token{Resource: c.resource, Subject: user(), ID: "spoilt " + time.Now().Format(time.RFC3339Nano)}
 	token, kid := c.issuer.Token(t)
 	for at := range c.urls {
@@ -384,19 +388,20 @@ func (c *clients) spoil(ctx context.Context, n int) string {
 	switch {
 	case err == nil:
 	case c.faults.explain(redisGone, "", sent) || ctx.Err() != nil:
-		return ""
+		return signed{}
 	default:
 		c.tally.complain("Revoke: %v", err)
-		return ""
+		return signed{}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s := signed{token, kid}
 	if len(c.gone) < maxKept {
-		c.gone = append(c.gone, token)
+		c.gone = append(c.gone, s)
 	} else {
-		c.gone[rand.IntN(maxKept)] = token
+		c.gone[rand.IntN(maxKept)] = s
 	}
-	return token
+	return s
 }
 
 // huge is more than Config.MaxBodyBytes; the answer can get lost, since the server does not read on.

@@ -81,6 +81,14 @@ func (f *faults) gone(kid string) bool {
 	return ok && time.Since(when) > keyDelay+grace
 }
 
+// isWithdrawn reports whether a key was withdrawn at all: some replicas may know, and others not yet.
+func (f *faults) isWithdrawn(kid string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, ok := f.withdrawn[kid]
+	return ok
+}
+
 // An incident is something that goes wrong, or only changes, at some time of a cycle.
 type incident struct {
 	from, to   time.Duration // equal where begin is all of it

@@ -30,7 +30,7 @@ const (
 	workers      = 48
 	warmUp       = 5 * time.Second // at most, before the first measurement: caches fill, pools grow
 	redisTimeout = time.Second     // twice the default, for a machine that is busy
-	cachedTokens = 512             // so that memory shows what leaks, and not what is remembered on purpose
+	cachedTokens = 128             // so that memory shows what leaks, and not what is remembered on purpose
 )
 
 // sabotages are ways to break a replica. A run must notice each.
@@ -99,10 +99,10 @@ func soak(ctx context.Context, h *host, s settings, out io.Writer) error {
 			return err
 		}
 	}
-	if r := c.remember(c.send(ctx, 0, c.bound().token, c.proof(c.bound().token, ""), http.NoBody)); r.nonce == "" {
-		return fmt.Errorf("no nonce from the first request, but %+v", r)
+	first := c.bound()
+	if r := c.remember(c.send(ctx, 0, first.token, c.proof(first.token, ""), http.NoBody)); r.nonce == "" {
+		return fmt.Errorf("no nonce from the first request, but %d %s", r.status, r.challenge)
 	}
-
 	warm := min(warmUp, s.length/2)
 	fmt.Fprintf(out, "two replicas, at most %d requests per second for %v after %v of warm-up\n", s.rate, s.length, warm)
 	began := time.Now()

@@ -30,6 +30,7 @@ const (
 	workers      = 48
 	warmUp       = 5 * time.Second // at most, before the first measurement: caches fill, pools grow
 	redisTimeout = time.Second     // twice the default, for a machine that is busy
+	connections  = 10              // to Redis, of each replica
 	cachedTokens = 128             // so that memory shows what leaks, and not what is remembered on purpose
 )
 
@@ -136,7 +137,8 @@ func soak(ctx context.Context, h *host, s settings, out io.Writer) error {
 
 // start starts one replica in this process, so that what it leaves behind can be counted.
 func (c *clients) start(h *host, s settings, address string, secret []byte) error {
-	client := redis.NewClient(&redis.Options{Addr: address, ContextTimeoutEnabled: true})
+	// A fixed number of connections, which have 64 KiB each, so that those are there from the beginning.
+	client := redis.NewClient(&redis.Options{Addr: address, ContextTimeoutEnabled: true, PoolSize: connections, MinIdleConns: connections})
 	h.Cleanup(func() { client.Close() })
 	r, err := replica.New(replica.Config{
 		Resource: resource, Issuer: c.issuer.URL, Redis: client, NonceKeys: [][]byte{secret}, Timeout: redisTimeout,
@@ -210,7 +212,7 @@ func shuffled(n, of int) int { return n * 37 % of }
 
 // conclude says what the table does not.
 func (c *clients) conclude(before, after state, lasted time.Duration) {
-	const moreGoroutines, moreHeap = 4, 8 << 20
+	const moreGoroutines, moreHeap = 4, 3 << 20
 	if after.goroutines > before.goroutines+moreGoroutines {
 		c.tally.complain("%d goroutines were left behind, more than %d", after.goroutines-before.goroutines, moreGoroutines)
 	}

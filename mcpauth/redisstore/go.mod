@@ -7,7 +7,7 @@ replace github.com/go-mcpauth/sdk => ../../
 require (
 	github.com/go-mcpauth/sdk v0.0.0-00010101000000-000000000000
 	github.com/golang-jwt/jwt/v5 v5.3.1
-	github.com/redis/go-redis/v9 v9.17.2
+	github.com/redis/go-redis/v9 v9.17.3
 	github.com/stretchr/testify v1.12.1
 )
 

@@ -19,7 +19,7 @@ func StartCluster(t testing.TB) []*Server {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	servers := []*Server{start(t, true), start(t, true), start(t, true)}
+	servers := []*Server{start(t, true, false), start(t, true, false), start(t, true, false)}
 	for i, s := range servers {
 		c := redis.NewClient(&redis.Options{Addr: s.Addr()})
 		defer c.Close()

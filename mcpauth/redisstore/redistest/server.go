@@ -22,6 +22,7 @@ type Server struct {
 	dir     string
 	port    int
 	bus     int // of a node in a cluster; else 0
+	durable bool
 	process *exec.Cmd
 	ended   chan struct{} // closed when the process has
 }
@@ -34,12 +35,19 @@ const (
 // Start starts a server on a port that was free, and stops it when the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	return start(t, false)
+	return start(t, false, false)
 }
 
-func start(t testing.TB, cluster bool) *Server {
+// StartDurable is Start for a server with appendonly yes and appendfsync always, as redisstore asks for the first: what
+// it has answered, it still knows after Stop and Restart.
+func StartDurable(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{t: t, dir: t.TempDir()}
+	return start(t, false, true)
+}
+
+func start(t testing.TB, cluster, durable bool) *Server {
+	t.Helper()
+	s := &Server{t: t, dir: t.TempDir(), durable: durable}
 	t.Cleanup(s.Stop)
 	for range attempts {
 		s.port = freePort(t)
@@ -61,8 +69,8 @@ func start(t testing.TB, cluster bool) *Server {
 // Addr is where the server listens, also while it is stopped.
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
 
-// Stop kills the server, paused or not, as a crash would: what it held is gone. It does nothing to one that is
-// stopped.
+// Stop kills the server, paused or not, as a crash would: what it held is gone, unless StartDurable started it. It does
+// nothing to one that is stopped.
 func (s *Server) Stop() {
 	if s.process == nil {
 		return
@@ -72,7 +80,8 @@ func (s *Server) Stop() {
 	s.process = nil
 }
 
-// Restart stops the server and starts an empty one at the same address.
+// Restart stops the server and starts another one at the same address, which is empty, or knows what the former one
+// wrote down where StartDurable started it.
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Stop()
@@ -104,7 +113,12 @@ func (s *Server) run() (output string, ok bool) {
 	if err != nil {
 		s.t.Fatal("these tests need redis-server 7.0 or newer in the path; install it, for example with: apt-get install redis-server")
 	}
-	args := []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(s.port), "--save", "", "--appendonly", "no", "--dir", s.dir}
+	args := []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(s.port), "--save", "", "--dir", s.dir}
+	if s.durable {
+		args = append(args, "--appendonly", "yes", "--appendfsync", "always")
+	} else {
+		args = append(args, "--appendonly", "no")
+	}
 	if s.bus != 0 {
 		args = append(args, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(s.bus), "--cluster-config-file", fmt.Sprintf("nodes-%d.conf", s.port))
 	}

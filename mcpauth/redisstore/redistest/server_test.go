@@ -52,6 +52,21 @@ func TestServer(t *testing.T) {
 	answers(t, other.Addr())
 }
 
+// One that is durable knows after a crash what it has answered; others know nothing.
+func TestDurable(t *testing.T) {
+	for name, s := range map[string]*redistest.Server{"1": redistest.StartDurable(t), "": redistest.Start(t)} {
+		c := redis.NewClient(&redis.Options{Addr: s.Addr()})
+		defer c.Close()
+		answers(t, s.Addr())
+		require.NoError(t, c.Set(t.Context(), "key", "1", 0).Err())
+		s.Restart()
+		answers(t, s.Addr())
+		value, err := c.Get(t.Context(), "key").Result()
+		require.Equal(t, name, value)
+		require.Equal(t, name == "", err == redis.Nil)
+	}
+}
+
 // Servers end with their test, and those of a cluster, too.
 func TestNothingIsLeft(t *testing.T) {
 	var addrs []string

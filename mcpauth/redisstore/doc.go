@@ -39,7 +39,7 @@
 //     policy, those that begin with volatile included, drops proofs that are not over (then good twice) and
 //     revocations (then void) when memory is full. With noeviction a full Redis makes errors, as in the table.
 //   - appendonly yes, for revocations. A Redis that restarts empty has forgotten all of them; proofs of the last
-//     minutes are good once more, unless they hold a nonce, and counts are full. With appendfsync everysec, the
+//     minutes are good once more, nonce or not, and counts are full. With appendfsync everysec, the
 //     default, a crash of the machine takes the last second.
 //   - The primary, not a replica. The Store refuses clients of a cluster that read from replicas.
 //   - A cluster only through redis.NewClusterClient. redis.Ring is refused: it asks another server while one

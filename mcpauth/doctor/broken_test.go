@@ -316,7 +316,9 @@ var brokenServers = []broken{
 		})
 	}, want: "as-redirect/fixed-port", status: doctor.Warn, symptom: doctor.RedirectMismatch, cure: "ignore the port", clients: []string{"VS Code"}},
 	{name: "an unknown client", options: aClient, change: func(w *world) {
-		w.authorize(func(rw http.ResponseWriter, _ *http.Request) { http.Error(rw, `{"error":"invalid_client"}`, http.StatusUnauthorized) })
+		w.authorize(func(rw http.ResponseWriter, _ *http.Request) {
+			http.Error(rw, `{"error":"invalid_client"}`, http.StatusUnauthorized)
+		})
 	}, want: "as-redirect/client", status: doctor.Fail, symptom: doctor.NoBrowser, cure: "does not know the client id"},
 
 	// Keys.

@@ -290,7 +290,7 @@ var brokenServers = []broken{
 		want: "as-resource/not-registered", status: doctor.Fail, symptom: doctor.InvalidTarget, cure: "register the resource"},
 	{name: "a server that refuses the resource", options: aClient, change: func(w *world) {
 		w.authorize(func(rw http.ResponseWriter, r *http.Request) {
-			http.Redirect(rw, r, r.URL.Query().Get("redirect_uri")+"?error=invalid_target&state=x", 302)
+			http.Redirect(rw, r, r.URL.Query().Get("redirect_uri")+"?error=invalid_target&state=x", http.StatusFound)
 		})
 	}, want: "as-redirect/target", status: doctor.Fail, symptom: doctor.InvalidTarget, cure: "register the resource"},
 	{name: "Entra and the resource", options: aClient, change: func(w *world) {
@@ -305,7 +305,7 @@ var brokenServers = []broken{
 	}, want: "as-redirect/redirect", status: doctor.Fail, symptom: doctor.RedirectMismatch, cure: "register this redirect URI"},
 	{name: "a redirect to an error page", options: aClient, change: func(w *world) {
 		w.authorize(func(rw http.ResponseWriter, r *http.Request) {
-			http.Redirect(rw, r, "/error?error=redirect_mismatch", 302)
+			http.Redirect(rw, r, "/error?error=redirect_mismatch", http.StatusFound)
 		})
 	}, want: "as-redirect/redirect", status: doctor.Fail, symptom: doctor.RedirectMismatch, cure: "register this redirect URI"},
 	{name: "one port only", options: aClient, change: func(w *world) {
@@ -316,7 +316,9 @@ var brokenServers = []broken{
 		})
 	}, want: "as-redirect/fixed-port", status: doctor.Warn, symptom: doctor.RedirectMismatch, cure: "ignore the port", clients: []string{"VS Code"}},
 	{name: "an unknown client", options: aClient, change: func(w *world) {
-		w.authorize(func(rw http.ResponseWriter, _ *http.Request) { http.Error(rw, `{"error":"invalid_client"}`, 401) })
+		w.authorize(func(rw http.ResponseWriter, _ *http.Request) {
+			http.Error(rw, `{"error":"invalid_client"}`, http.StatusUnauthorized)
+		})
 	}, want: "as-redirect/client", status: doctor.Fail, symptom: doctor.NoBrowser, cure: "does not know the client id"},
 
 	// Keys.

@@ -52,7 +52,7 @@ func TestSEC02_AServerThatEchoes(t *testing.T) {
 				w := newWorld(t)
 				secrets := []string{session, nonce, query, "ada-SUBJECT"}
 				echo := func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
-					sent := strings.TrimPrefix(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), "DPoP ") + " " + r.Header.Get("Dpop") + " " + session + " " + nonce
+					sent := strings.TrimPrefix(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), "DPoP ") + " " + r.Header.Get("Dpop") + " " + session + " " + nonce + " " + r.URL.RawQuery
 					if proof := r.Header.Get("Dpop"); proof != "" {
 						secrets = append(secrets, proof)
 					}
@@ -67,7 +67,7 @@ func TestSEC02_AServerThatEchoes(t *testing.T) {
 					case strings.Contains(string(body), "initialize\""):
 						_ = json.NewEncoder(rw).Encode(members{"id": 1, "result": members{"protocolVersion": sent}})
 					case strings.Contains(string(body), "tools/list"):
-						_ = json.NewEncoder(rw).Encode(members{"id": 1, "error": members{"code": 1, "message": "bad token " + sent + "."}})
+						_ = json.NewEncoder(rw).Encode(members{"id": 1, "error": members{"code": 1, "message": r.URL.RawQuery + ", bad token " + sent + "."}})
 					default:
 						in := strings.ReplaceAll(sent, `"`, `\"`)
 						rw.Header().Set("WWW-Authenticate", `Bearer error="`+in+`", error_description="no `+in+`!", scope="`+in+`"`)

@@ -131,7 +131,9 @@ func TestClient_Requests(t *testing.T) {
 	client.Do("notifications/x", params)
 	require.NotContains(t, body, "id", "a notification has none")
 	require.Equal(t, map[string]any{"mine": true}, body["params"].(map[string]any)["_meta"])
-	require.Len(t, params, 1)
+	params = map[string]any{"name": "x"}
+	client.Do("tools/call", params)
+	require.Len(t, params, 1, "they stay the caller's")
 }
 
 // An answer that is none ends the test, and the failure shows it.

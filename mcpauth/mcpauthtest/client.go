@@ -206,13 +206,10 @@ func (c *Client) result(resp *http.Response) json.RawMessage {
 	if err != nil {
 		c.t.Fatalf("mcpauthtest: %v\n%s", err, came(resp))
 	}
-	if answer.Error != nil {
-		return nil
-	}
 	return answer.Result
 }
 
-// An answer is a response of JSON-RPC 2.0, Section 5.
+// An answer is a response of JSON-RPC 2.0, Section 5: it has a result or an error, never both.
 type answer struct {
 	Version string          `json:"jsonrpc"`
 	Result  json.RawMessage `json:"result"`
@@ -236,18 +233,22 @@ func readAnswer(resp *http.Response) (answer, error) {
 			if !ok {
 				continue
 			}
-			var a answer
-			if err := json.Unmarshal([]byte(data), &a); err == nil && (a.Result != nil || a.Error != nil) {
+			if a, ok := parseAnswer([]byte(data)); ok {
 				return a, nil // others are notifications
 			}
 		}
 		return answer{}, fmt.Errorf("no answer to the request in the stream of events")
 	}
-	var a answer
-	if err := json.Unmarshal(body, &a); err != nil || a.Version != "2.0" || (a.Result == nil) == (a.Error == nil) {
-		return answer{}, fmt.Errorf("the body is no answer of JSON-RPC")
+	a, ok := parseAnswer(body)
+	if !ok {
+		return a, fmt.Errorf("the body is no answer of JSON-RPC")
 	}
 	return a, nil
+}
+
+func parseAnswer(text []byte) (a answer, ok bool) {
+	err := json.Unmarshal(text, &a)
+	return a, err == nil && a.Version == "2.0" && (a.Result == nil) != (a.Error == nil)
 }
 
 // readBody reads the body of a response and puts an equal one in its place.

@@ -3,6 +3,7 @@ package mcpauthtest_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -68,10 +69,16 @@ func TestClient_EveryKindOfHandler(t *testing.T) {
 	}
 }
 
-// A bound token is good with the client's proofs, by the clock of the issuer, with nonces, and alone it is not.
+// A bound token is good with the client's proofs, by the clock of the issuer or with nonces, and alone it is not.
 func TestClient_DPoP(t *testing.T) {
+	for _, nonces := range []bool{false, true} {
+		t.Run(fmt.Sprintf("nonces %t", nonces), func(t *testing.T) { dpop(t, nonces) })
+	}
+}
+
+func dpop(t *testing.T, nonces bool) {
 	is, _ := withClock(t)
-	auth, server := newFiles(t, is, func(c *mcpauth.Config) { c.DPoP = mcpauth.DPoP{Mode: mcpauth.DPoPRequired, Nonces: true} })
+	auth, server := newFiles(t, is, func(c *mcpauth.Config) { c.DPoP = mcpauth.DPoP{Mode: mcpauth.DPoPRequired, Nonces: nonces} })
 	handler := auth.Wrap(mcp.NewStreamableHTTPHandler(always(server), &mcp.StreamableHTTPOptions{Stateless: true}))
 	key, err := mcpauthtest.NewDPoPKey("")
 	require.NoError(t, err)
@@ -124,7 +131,9 @@ func TestClient_Requests(t *testing.T) {
 	client.Do("notifications/x", params)
 	require.NotContains(t, body, "id", "a notification has none")
 	require.Equal(t, map[string]any{"mine": true}, body["params"].(map[string]any)["_meta"])
-	require.Len(t, params, 1)
+	params = map[string]any{"name": "x"}
+	client.Do("tools/call", params)
+	require.Len(t, params, 1, "they stay the caller's")
 }
 
 // An answer that is none ends the test, and the failure shows it.

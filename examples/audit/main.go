@@ -137,7 +137,7 @@ func protect(url string, onDecision func(context.Context, mcpauth.Decision), arg
 		},
 		Policy: func(_ context.Context, c *mcpauth.Call) error {
 			if c.Name == "write_note" && c.Principal.Subject() == "trainee" {
-				return errors.New("trainees do not write yet")
+				return errors.New("writing is not for trainees yet")
 			}
 			return nil
 		},

@@ -106,6 +106,7 @@ var good = []string{
 
 // bad files, which both refuse.
 var bad = []string{
+	`{"version":1,"clients":{"app":{"issuers":[]}}}`,
 	``, `null`, `[]`, `1`, `"x"`, `{`, `{"version":1}}`, `{"version":1,}`, `{} {}`,
 	`{}`, `{"version":2}`, `{"version":0}`, `{"version":"1"}`, `{"version":null}`, `{"version":1.5}`, `{"version":-1}`, `{"version":[1]}`, `{"Version":1}`,
 	`{"version":1,"extra":1}`, `{"version":1,"Scopes":{}}`, `{"version":1,"Roles":{}}`, `{"version":1,"Clients":{}}`, `{"version":1,"Tools":{}}`, `{"version":1,"Prompts":{}}`, `{"version":1,"Resources":{}}`,
@@ -148,7 +149,7 @@ var onlyParser = []struct{ text, says string }{
 	{`{"version":1,"methods":{"tools/*":"x"}}`, `^operations under this name are governed`},
 	// Clients, some of it on this server.
 	{`{"version":1,"clients":{"a":{"issuers":["https://elsewhere.example"]}}}`, `is the URL of none of Issuers$`},
-	{`{"version":1,"clients":{"*":{"issuers":[]}}}`, `^Issuers: leave it out|Issuers.*leave it out`},
+	{`{"version":1,"clients":{"*":{"issuers":["https://login.example.com"]}}}`, `^Issuers: leave it out|Issuers.*leave it out`},
 	{`{"version":1,"clients":{"a":{"unlimited":true,"scopes":["x"]}}}`, `goes without Scopes and Roles`},
 	{`{"version":1,"clients":{"a":{"scopes":[` + list("s", scopes.MaxNames+1) + `]}}}`, `further ones would not count$`},
 	// Roles may be any text that cannot imitate another in a log.

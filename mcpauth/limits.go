@@ -143,8 +143,8 @@ func (m *Middleware) addLimits(in Limits, errs *mistakes) {
 		}
 	}
 	proxies := clientaddr.Proxies(in.Proxies)
-	if err := proxies.Check(); err != nil {
-		errs.add("Limits.Proxies", "%w", err)
+	if member, err := proxies.Check(); err != nil {
+		errs.add("Limits.Proxies."+member, "%w", err)
 	}
 	switch {
 	case in.MaxBuckets < 0 || in.MaxBuckets > maxBuckets:

@@ -33,13 +33,15 @@ type Proxies struct {
 	Field   string // X-Forwarded-For or Forwarded, in any case; empty: X-Forwarded-For
 }
 
-// Check says what is wrong with the configuration, nil if nothing is.
-func (p Proxies) Check() error {
+// Check says what is wrong with the configuration, and in which member, nil if nothing is.
+func (p Proxies) Check() (member string, err error) {
 	if err := CheckPrefixes(p.Trusted); err != nil {
-		return fmt.Errorf("Trusted: %w", err)
+		return "Trusted", err
 	}
-	_, err := p.field()
-	return err
+	if _, err := p.field(); err != nil {
+		return "Field", err
+	}
+	return "", nil
 }
 
 // Clone copies the list.
@@ -52,7 +54,7 @@ func (p Proxies) field() (string, error) {
 	case xForwardedFor, forwarded:
 		return name, nil
 	}
-	return "", fmt.Errorf("Field is %q; write X-Forwarded-For or Forwarded", p.Field)
+	return "", fmt.Errorf("it is %q; write X-Forwarded-For or Forwarded", p.Field)
 }
 
 // Client returns the address of the client: IPv4 as such and without a zone. An error says why it cannot

@@ -141,7 +141,9 @@ func TestClient_TheField(t *testing.T) {
 		addr, err := p.Client(proxy, header)
 		require.ErrorContains(t, err, "write X-Forwarded-For or Forwarded")
 		require.Equal(t, netip.Addr{}, addr)
-		require.ErrorContains(t, p.Check(), "write X-Forwarded-For or Forwarded")
+		member, err := p.Check()
+		require.Equal(t, "Field", member)
+		require.ErrorContains(t, err, "write X-Forwarded-For or Forwarded")
 	}
 	_, err := clientaddr.Proxies{Trusted: trusted, Field: "Forwarded"}.Client(proxy, http.Header{"X-Forwarded-For": {"192.0.2.1"}})
 	require.ErrorContains(t, err, "sent no Forwarded")
@@ -155,11 +157,15 @@ func TestProxies_Check(t *testing.T) {
 		"write 10.0.0.0/8, or the whole address":        prefixes("10.0.0.1/8"),
 		"2001:db8::1/64 has bits set beyond its length": prefixes("2001:db8::1/64"),
 	} {
-		require.ErrorContains(t, clientaddr.Proxies{Trusted: list}.Check(), "Trusted: ")
+		member, err := clientaddr.Proxies{Trusted: list}.Check()
+		require.Equal(t, "Trusted", member)
+		require.Error(t, err)
 		require.ErrorContains(t, clientaddr.CheckPrefixes(list), want)
 	}
-	require.NoError(t, clientaddr.Proxies{}.Check())
-	require.NoError(t, clientaddr.Proxies{Trusted: trusted, Field: "forwarded"}.Check())
+	for _, p := range []clientaddr.Proxies{{}, {Trusted: trusted, Field: "forwarded"}} {
+		_, err := p.Check()
+		require.NoError(t, err)
+	}
 	require.NoError(t, clientaddr.CheckPrefixes(prefixes("10.0.0.1/32", "::/0")))
 }
 

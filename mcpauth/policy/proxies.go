@@ -36,8 +36,8 @@ type Proxies struct {
 
 // checked copies the proxies, and panics if they are mistaken.
 func (p Proxies) checked(function string) Proxies {
-	if err := p.in().Check(); err != nil {
-		panic(fmt.Sprintf("policy: %s: Proxies.%v", function, err))
+	if member, err := p.in().Check(); err != nil {
+		panic(fmt.Sprintf("policy: %s: Proxies.%s: %v", function, member, err))
 	}
 	return Proxies(p.in().Clone())
 }

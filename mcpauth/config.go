@@ -215,6 +215,7 @@ type Middleware struct {
 	report    reporter
 	published atomic.Bool // somebody has the metadata handler
 	verified  atomic.Int64
+	offers    atomic.Pointer[[targets][]string] // what a server had at its first request
 	sessions  sessions
 	warnings  []string
 }

@@ -148,6 +148,10 @@ func (m *Middleware) accessToken(ctx context.Context, used schemes, token string
 		return t, nil
 	}
 	refused := explainToken(err)
+	if refused.why.reason == ReasonTokenOpaque && len(m.introspecting) > 0 {
+		refused.why.expected += ", or an opaque token that begins with the Introspection.TokenPrefix of an issuer"
+		refused.why.cure = "set Introspection.TokenPrefix to what the issuer's opaque tokens begin with, or leave it empty if one issuer alone has any"
+	}
 	if refused.unavailable {
 		return nil, &refusal{unavailable(refused.after), refused.why}
 	}

@@ -310,3 +310,18 @@ func TestIntrospection_MistakesInTheConfig(t *testing.T) {
 		require.ErrorContains(t, err, "TokenPrefix")
 	}
 }
+
+// An opaque token that begins otherwise than an issuer says is refused with the setting to look at.
+func TestINTRO09_AnotherPrefix(t *testing.T) {
+	is, o := newIssuer(t), newOracle(t)
+	var log audit
+	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
+		cfg.OnDecision = log.add
+		cfg.Issuers[0].Introspection = &mcpauth.Introspection{Endpoint: o.URL, ClientID: "files", ClientSecret: "x", TokenPrefix: "ory_"}
+	})
+	require.Equal(t, http.StatusUnauthorized, serve(auth.Wrap(&spy{}), post(rpc("ping", nil), opaque)).Code)
+	d := log.take()[0]
+	require.Equal(t, mcpauth.ReasonTokenOpaque, d.Reason)
+	require.Contains(t, d.Cure, "TokenPrefix")
+	require.Zero(t, o.asked.Load())
+}

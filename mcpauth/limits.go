@@ -210,6 +210,19 @@ func (r Rate) String() string {
 	return s
 }
 
+// keys are those of Limits.Operations, in order.
+func (l *limiter) keys() (out []string) {
+	if l == nil {
+		return nil
+	}
+	for key := range l.operations.prefixes {
+		out = append(out, key+"*")
+	}
+	out = slices.AppendSeq(out, maps.Keys(l.operations.exact))
+	slices.Sort(out)
+	return out
+}
+
 // find returns the rate for an operation, and the key that it stands under.
 func (l *limitRules) find(op Operation) (key string, rate Rate) {
 	if len(l.exact)+len(l.prefixes) == 0 {

@@ -59,7 +59,8 @@ func (e *PolicyError) Error() string {
 // names must be among them. "clients" is [Config].Clients, and the entries of both count. "annotated" is for [Middleware.RequireAnnotated].
 // [PolicySchema] has the whole format.
 //
-// Rights that tokens were remembered with end with the file that gave them. Streams that are open go on.
+// What [Middleware.Verify] finds suspicious in the rules is logged again, once requests have come. Rights that tokens were
+// remembered with end with the file that gave them. Streams that are open go on.
 func (m *Middleware) LoadPolicy(data []byte) error {
 	file, mistakes := policyfile.Parse(data)
 	if len(mistakes) == 0 {
@@ -69,6 +70,9 @@ func (m *Middleware) LoadPolicy(data []byte) error {
 		mistakes = m.rules.replace(m, file)
 	}
 	if len(mistakes) == 0 {
+		if offered := m.offers.Load(); offered != nil {
+			m.warnOfRules(context.Background(), *offered) // what Verify would say, as at the first request
+		}
 		return nil
 	}
 	mistakes = mistakes[:min(len(mistakes), maxMistakes)]

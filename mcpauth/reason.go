@@ -49,7 +49,7 @@ const (
 	ReasonMultipleCredentials  Reason = "credentials_multiple"  // 400 invalid_request: two credentials, of which two readers could pick different ones
 	ReasonMalformedCredentials Reason = "credentials_malformed" // 400 invalid_request: Authorization is not a scheme, one space and one token
 	ReasonQueryToken           Reason = "token_in_query"        // 401: a token in the URL, and none in the header
-	ReasonCredentials          Reason = "credentials_refused"   // 401: an Authenticator refused; an Error of its own may say 403, 429 or 503 instead
+	ReasonCredentials          Reason = "credentials_refused"   // 401: an Authenticator refused, with invalid_token where they came as a bearer token; an Error of its own may say 403, 429 or 503 instead
 	ReasonBoundToken           Reason = "token_bound"           // 401 invalid_token: the token has a cnf claim that cannot be satisfied here
 
 	ReasonFailures Reason = "failures_limited" // 429: too many bad credentials from this address

@@ -219,7 +219,7 @@ func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation,
 		}
 	}
 	if cause := why.cause(); cause != "" {
-		attrs = append(attrs, slog.String("error", cause))
+		attrs = append(attrs, slog.String("cause", cause))
 	}
 	if p != nil {
 		attrs = append(attrs, slog.Any("principal", p))

@@ -163,8 +163,9 @@ func (t *table) replace(m *Middleware, file *policyfile.File) (clashes []*policy
 
 // A declaration is a name with its rule.
 type declaration struct {
-	name string
-	rule scopes.Rule
+	name   string
+	rule   scopes.Rule
+	inFile bool
 }
 
 // all are the declarations for one kind, in their order. The table is locked.
@@ -172,10 +173,10 @@ func (t *table) all(kind target) []declaration {
 	file := t.fileRules()
 	out := make([]declaration, 0, len(t.order[kind])+len(file.order[kind]))
 	for _, name := range t.order[kind] {
-		out = append(out, declaration{name, t.declared[kind][name]})
+		out = append(out, declaration{name: name, rule: t.declared[kind][name]})
 	}
 	for _, name := range file.order[kind] {
-		out = append(out, declaration{name, file.declared[kind][name]})
+		out = append(out, declaration{name: name, rule: file.declared[kind][name], inFile: true})
 	}
 	return out
 }

@@ -62,6 +62,9 @@ func (m *Middleware) compare(offered [targets][]string) error {
 			if target(kind) != methodTarget && !used[ruleKey(target(kind), name)] {
 				errs = append(errs, fmt.Errorf("the rule for %s %q has no target on this server; is the name misspelled?", target(kind), name))
 			}
+			if d.inFile && rule.IsZero() {
+				continue // somebody wrote "never"
+			}
 			if why := m.unmeetable(rule); why != "" {
 				errs = append(errs, fmt.Errorf("the rule %q for %s %q can be met by nobody: %s", rule, target(kind), name, why))
 			}
@@ -72,7 +75,31 @@ func (m *Middleware) compare(offered [targets][]string) error {
 			errs = append(errs, fmt.Errorf("the login for %s %q has no target on this server, so it asks nobody for anything; is the name misspelled?", login.kind, login.name))
 		}
 	}
+	for _, key := range m.limits.keys() {
+		if !m.hasOperation(x, key, offered) {
+			errs = append(errs, fmt.Errorf("the limit for %q has no operation on this server, so it limits nothing; is it misspelled?", key))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.audited)) {
+		if !slices.Contains(offered[toolTarget], name) && !slices.Contains(offered[promptTarget], name) {
+			errs = append(errs, fmt.Errorf("AuditArguments names %q, which is no tool or prompt of this server; is it misspelled?", name))
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// hasOperation reports whether a key of Limits.Operations stands for something that can be asked for.
+func (m *Middleware) hasOperation(x *index, key string, offered [targets][]string) bool {
+	method, name, named := strings.Cut(key, " ")
+	if !named {
+		if strings.HasSuffix(key, "*") {
+			return true
+		}
+		_, reason := x.find(Operation{Method: method})
+		return reason == ""
+	}
+	kind := targetOf(Operation{Method: method, Name: name})
+	return kind == resourceTarget || slices.ContainsFunc(offered[kind], func(o string) bool { return covers(kind, name, o) })
 }
 
 // unmeetable says why no caller could ever meet a rule, or nothing.
@@ -195,14 +222,22 @@ func (g *guard) verifyOnce(ctx context.Context, next mcp.MethodHandler, req mcp.
 		&mcp.ServerRequest[*mcp.ListResourcesParams]{Session: session, Params: &mcp.ListResourcesParams{}, Extra: extra}),
 		allNames(ctx, next, templateList, "resources/templates/list",
 			&mcp.ServerRequest[*mcp.ListResourceTemplatesParams]{Session: session, Params: &mcp.ListResourceTemplatesParams{}, Extra: extra})...)
-	if err := g.m.compare(offered); err != nil {
-		findings := []error{err}
-		if joined, ok := err.(interface{ Unwrap() []error }); ok {
-			findings = joined.Unwrap()
-		}
-		for _, finding := range findings {
-			g.m.log.WarnContext(ctx, "mcpauth: suspicious rules", "finding", finding.Error())
-		}
+	g.m.offers.Store(&offered)
+	g.m.warnOfRules(ctx, offered)
+}
+
+// warnOfRules logs what is suspicious.
+func (m *Middleware) warnOfRules(ctx context.Context, offered [targets][]string) {
+	err := m.compare(offered)
+	if err == nil {
+		return
+	}
+	findings := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		findings = joined.Unwrap()
+	}
+	for _, finding := range findings {
+		m.log.WarnContext(ctx, "mcpauth: suspicious rules", "finding", finding.Error())
 	}
 }
 

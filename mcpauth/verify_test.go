@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/require"
@@ -225,4 +226,53 @@ func TestAUTHZ09_VerifiedForSoManyServersOnly(t *testing.T) {
 	}
 	require.Equal(t, 16, listed)
 	require.Equal(t, 16, strings.Count(logged.String(), `tool \"forgotten\" has no rule`))
+}
+
+// What limits and audits nothing is misspelled, and a "never" that somebody wrote is meant.
+func TestVerify_NamesThatNothingHas(t *testing.T) {
+	is := newIssuer(t)
+	rate := mcpauth.Rate{Events: 1, Per: time.Minute}
+	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
+		cfg.Limits.Operations = map[string]mcpauth.Rate{
+			"tools/call write": rate, "tools/call pur*": rate, "tools/list": rate, "resources/read a://*": rate, "custom/open": rate,
+			"write": rate, "tools/call wirte": rate, "prompts/get write": rate,
+		}
+		cfg.AuditArguments = map[string][]string{"write": {"path"}, "wirte": {"path"}}
+	})
+	server := newServer(auth)
+	auth.RequireMethod("custom/open", scopes.Authenticated())
+	auth.RequireTool("forgotten", scopes.Authenticated())
+	err := auth.Verify(t.Context(), server)
+	require.Error(t, err)
+	var lines []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		lines = append(lines, line)
+	}
+	require.Len(t, lines, 4, err.Error())
+	for i, want := range []string{`the limit for "prompts/get write"`, `the limit for "tools/call wirte"`, `the limit for "write"`, `AuditArguments names "wirte"`} {
+		require.Contains(t, lines[i], want)
+	}
+
+	auth, _ = newAuth(t, is, nil)
+	server = newServer(auth)
+	require.NoError(t, auth.LoadPolicy([]byte(`{"version":1,"tools":{"forgotten":"never"}}`)))
+	require.NoError(t, auth.Verify(t.Context(), server))
+}
+
+// A reload is looked at as the rules were at the first request.
+func TestLoadPolicy_SuspiciousRulesAreLoggedAgain(t *testing.T) {
+	is := newIssuer(t)
+	var text strings.Builder
+	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&text, nil)) })
+	h := auth.Wrap(sdkHandler(newServer(auth), true))
+	load := func(name string) string {
+		text.Reset()
+		require.NoError(t, auth.LoadPolicy([]byte(`{"version":1,"tools":{"`+name+`":"authenticated"}}`)))
+		return text.String()
+	}
+	require.Empty(t, load("forgoten"), "nobody knows yet what there is")
+	serve(h, post(call("whoami"), is.token(t)))
+	require.Contains(t, text.String(), "forgoten")
+	require.Empty(t, load("forgotten"))
+	require.Contains(t, load("forgoten"), "suspicious rules")
 }

@@ -71,7 +71,7 @@ func TestDemonstration(t *testing.T) {
 			require.Equal(t, all[1].Principal["subject"], all[2].Principal["subject"], "lines of one user are found together")
 		},
 		"-arguments": func(out string, all []line) {
-			require.JSONEq(t, `"The combination is 7-3-9"`, unquoted(t, all[3].Arguments["text"]))
+			require.JSONEq(t, `"The combination is 7-3-9"`, all[3].Arguments["text"])
 		},
 	} {
 		var out, log bytes.Buffer
@@ -88,13 +88,6 @@ func TestDemonstration(t *testing.T) {
 		require.NotRegexp(t, `eyJ[A-Za-z0-9_-]{10}|notes_[A-Za-z0-9_-]{43}|opaque-and-secret`, out.String()+log.String(), "a token or a key was written")
 		require.Regexp(t, `"uma" +"robots" +"tools/call" +"write_note" +1 +0\n`, log.String())
 	}
-}
-
-// unquoted is a text as it was before it was made fit for a log.
-func unquoted(t *testing.T, s string) string {
-	var out string
-	require.NoError(t, json.Unmarshal([]byte(s), &out))
-	return out
 }
 
 // TestEveryRefusalExplainsItself plays what the demonstration leaves out.

@@ -170,7 +170,7 @@ func (l *logger) pseudonym(parts ...string) string {
 func arguments(d *mcpauth.Decision) slog.Value {
 	out := make([]slog.Attr, 0, len(d.Arguments))
 	for _, name := range slices.Sorted(maps.Keys(d.Arguments)) {
-		out = append(out, slog.String(text(name, maxText), text(string(d.Arguments[name]), maxSentence)))
+		out = append(out, slog.String(text(name, maxText), plainJSON(d.Arguments[name], maxSentence)))
 	}
 	return slog.GroupValue(out...)
 }
@@ -180,7 +180,7 @@ func levelOf(d *mcpauth.Decision) slog.Level {
 		return slog.LevelInfo
 	}
 	switch d.Reason {
-	case mcpauth.ReasonNoCredentials, mcpauth.ReasonInsufficientScope, mcpauth.ReasonProofNonceMissing:
+	case mcpauth.ReasonNoCredentials, mcpauth.ReasonInsufficientScope, mcpauth.ReasonLogin, mcpauth.ReasonProofNonceMissing:
 		return slog.LevelInfo // how every client begins, and how it steps up
 	case mcpauth.ReasonPanic:
 		return slog.LevelError

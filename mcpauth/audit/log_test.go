@@ -48,7 +48,7 @@ func TestNames(t *testing.T) {
 	require.Equal(t, `{"time":"2026-07-28T12:00:00Z","level":"INFO","msg":"mcpauth: decision","allowed":false,"reason":"insufficient_scope",`+
 		`"status":403,"method":"tools/call","name":"read","rule":"files:read","needed":["files:read"],"granted":["mail"],`+
 		`"principal":{"id":"`+id+`","issuer":"https://login.example.com","subject":"uma","client":"desk","actor":"robot","scheme":"DPoP"},`+
-		`"request_id":"\"\\\"a-1\\\"\"","trace_id":"0af7651916cd43dd8448eb211c80319c","arguments":{"depth":"[1]","path":"\"\\\"/etc\\\"\""},`+
+		`"request_id":"\"\\\"a-1\\\"\"","trace_id":"0af7651916cd43dd8448eb211c80319c","arguments":{"depth":"[1]","path":"\"/etc\""},`+
 		`"expected":"e","got":"g","cure":"c"}`+"\n", line)
 	require.NotContains(t, line, "example.com\"}", "no other claim")
 	require.NotContains(t, line, "email")

@@ -1,6 +1,13 @@
 package audit
 
-import "strconv"
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+)
 
 const (
 	maxText     = 256     // bytes of a name, an id or a claim
@@ -24,6 +31,28 @@ func text(s string, limit int) string {
 		}
 	}
 	return s + more
+}
+
+// plainJSON is JSON on one line and in ASCII: as it came, but for white space and for characters that JSON can escape.
+func plainJSON(raw []byte, limit int) string {
+	var compact bytes.Buffer
+	if json.Compact(&compact, raw) != nil {
+		return text(string(raw), limit) // nobody hands that over
+	}
+	var b strings.Builder
+	for _, c := range compact.String() {
+		switch {
+		case b.Len() >= limit:
+			return b.String() + "..."
+		case c >= 0x20 && c < 0x7f:
+			b.WriteRune(c)
+		default:
+			for _, unit := range utf16.Encode([]rune{c}) {
+				fmt.Fprintf(&b, `\u%04x`, unit)
+			}
+		}
+	}
+	return b.String()
 }
 
 // texts is text for a list, which is copied only where something has to be changed.

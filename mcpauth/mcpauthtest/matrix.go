@@ -34,7 +34,8 @@ type Caller struct {
 //
 // and parentheses around a yes, step-up or sign-in that is not in the caller's lists. The decisions are
 // those of [mcpauth.Middleware.Check] without arguments, and of [mcpauth.Middleware.Shows], policies
-// included; nothing is called, and no limit of Config.Limits is used up. Guests of Config.Guests and whoever
+// included, at the time of Config.Now and without an address or header, which conditions on these refuse; nothing is
+// called, and no limit of Config.Limits is used up. Guests of Config.Guests and whoever
 // cannot step up, such as the holder of an API key, are beyond it: test those with a [Client].
 //
 // The test ends if the server is not protected, or a policy cannot tell.

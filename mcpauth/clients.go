@@ -154,7 +154,11 @@ func (r *rights) shape(m *Middleware, p *Principal) (g scopes.Grant, listed bool
 	case limit.unlimited:
 		return own, true
 	}
-	return own.Within(r.hierarchy.Extend(p.mapping.Extend(limit.grant))), true // in the order of own
+	mapping := p.mapping
+	if mapping == nil { // of a NewPrincipal
+		mapping = m.issuers[slices.IndexFunc(m.issuers, func(in *issuer) bool { return in.url == p.issuer })].mapping
+	}
+	return own.Within(r.hierarchy.Extend(mapping.Extend(limit.grant))), true // in the order of own
 }
 
 // standing is what a caller may do under the rights of x.

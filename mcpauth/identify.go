@@ -73,7 +73,7 @@ func (m *Middleware) identify(out http.Header, r *http.Request, wait time.Durati
 
 // holdsOther reports whether a request has anything that an Authenticator could take for credentials.
 func (m *Middleware) holdsOther(r *http.Request) bool {
-	return slices.ContainsFunc(m.authenticators, func(a *authentication) bool { return a.holds(r) })
+	return slices.ContainsFunc(m.authenticators, func(a *authentication) bool { return a.holds(m.forAuthenticator(r, a, false)) })
 }
 
 // remembers reports whether a token is known to be good, so that accepting it costs no more than refusing it.

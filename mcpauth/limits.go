@@ -228,25 +228,23 @@ func (l *limitRules) find(op Operation) (key string, rate Rate) {
 	if len(l.exact)+len(l.prefixes) == 0 {
 		return "", Rate{}
 	}
-	if key, rate = l.lookUp(op.String()); key != "" || targetOf(op) != resourceTarget {
-		return key, rate
-	}
-	for _, reading := range readings(op.Name) {
-		if key, rate = l.lookUp(Operation{Method: op.Method, Name: reading}.String()); key != "" {
-			return key, rate
+	names := []string{op.String()}
+	if targetOf(op) == resourceTarget {
+		for _, reading := range readings(op.Name) {
+			names = append(names, Operation{Method: op.Method, Name: reading}.String())
 		}
 	}
-	return "", Rate{}
-}
-
-func (l *limitRules) lookUp(name string) (key string, rate Rate) {
-	if rate, ok := l.exact[name]; ok {
-		return name, rate
+	for _, name := range names {
+		if rate, ok := l.exact[name]; ok {
+			return name, rate
+		}
 	}
 	for _, n := range l.lengths {
-		if n <= len(name) {
-			if rate, ok := l.prefixes[name[:n]]; ok {
-				return name[:n] + "*", rate
+		for _, name := range names {
+			if n <= len(name) {
+				if rate, ok := l.prefixes[name[:n]]; ok {
+					return name[:n] + "*", rate
+				}
 			}
 		}
 	}
@@ -306,7 +304,7 @@ func (m *Middleware) take(ctx context.Context, p *Principal, counts []count) *Er
 	for _, c := range counts {
 		wait, err := l.ask(ctx, p, c)
 		switch {
-		case err != nil && l.open:
+		case err != nil && l.open && ctx.Err() == nil: // whoever hangs up has to be counted, too
 			now := m.now().UnixNano()
 			if last := l.reported.Load(); now-last > int64(openReportedAt) && l.reported.CompareAndSwap(last, now) {
 				m.log.ErrorContext(ctx, "mcpauth: nobody counts, and Limits.Open lets requests pass", "error", loggable(err.Error()))
@@ -371,8 +369,11 @@ func (l *limiter) guestSource(r *http.Request, p *Principal) string {
 // that cannot be told.
 func (l *limiter) source(r *http.Request) string {
 	addr, err := l.proxies.Client(r.RemoteAddr, r.Header)
-	if err != nil {
+	if errors.Is(err, clientaddr.ErrUnsaid) {
 		return ""
+	}
+	if err != nil {
+		return "unreadable" // what somebody wrote into the field of a trusted proxy; all such are one source
 	}
 	bits := addr.BitLen()
 	if addr.Is6() {

@@ -137,6 +137,11 @@ func (set *logins) add(kind target, name string, required []Login) {
 	if kind == resourceTarget && strings.Contains(name, "{") {
 		set.templates = append(set.templates, loginTemplate{uritemplate.MustNew(name), required})
 		set.exact[name] = append(set.exact[name], required...) // completions and lists name the template itself
+		for _, spelling := range spellings(name) {
+			if checkTemplate(spelling) == nil {
+				set.templates = append(set.templates, loginTemplate{uritemplate.MustNew(spelling), required})
+			}
+		}
 		return
 	}
 	into := set.exact

@@ -156,9 +156,26 @@ func (t *table) replace(m *Middleware, file *policyfile.File) (clashes []*policy
 	if clashes != nil {
 		return clashes
 	}
+	file0, rights0 := t.file, t.rights
 	t.file, t.rights = next, newRights(next.hierarchy, t.clients, next.clients)
-	t.index.Store(t.build())
+	built, err := t.tryBuild()
+	if err != nil {
+		t.file, t.rights = file0, rights0
+		return append(clashes, &policyfile.Error{Position: policyfile.Position{Line: 1, Column: 1},
+			Msg: "a rule is too long or too deep together with BaseScopes and what the program says of the same name: " + policyfile.Text(err.Error())})
+	}
+	t.index.Store(built)
 	return nil
+}
+
+// tryBuild is build, where rules that are too long together are an error.
+func (t *table) tryBuild() (x *index, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%v", v)
+		}
+	}()
+	return t.build(), nil
 }
 
 // A declaration is a name with its rule.
@@ -250,6 +267,7 @@ type index struct {
 	exact     [targets]map[string]scopes.Rule // what the sets say together, of every name that one of them has
 	alike     [targets]map[string]uint32      // the names in exact: those with one number ask for the same
 	annotated map[string]scopes.Rule          // of tools that have no rule of their own
+	followed  bool                            // it is the program that says so, and a file cannot take it back
 	unlisted  scopes.Rule
 	everyone  scopes.Rule         // the rule of an open method that was not tightened
 	known     map[string]struct{} // every scope that some rule names
@@ -265,6 +283,11 @@ type ruleset struct {
 	prefixes  [targets]prefixes
 	templates []template
 	spelled   map[string]scopes.Rule // exact resource rules by the other spellings of their URIs
+
+	// Patterns in other spellings. What is normal for a whole URI is another thing for its beginning: the "?" of "list?*" is
+	// no empty query. So they are what must be met besides, and open nothing by themselves.
+	alsoPrefixes  prefixes
+	alsoTemplates []template
 }
 
 type template struct {
@@ -293,6 +316,13 @@ func both(old, r scopes.Rule) scopes.Rule {
 		return r
 	}
 	return scopes.And(old, r)
+}
+
+// sort is done once everything has been added.
+func (p *prefixes) sort() {
+	slices.Sort(p.lengths)
+	slices.Reverse(p.lengths)
+	p.lengths = slices.Compact(p.lengths)
 }
 
 func (p *prefixes) find(name string) (scopes.Rule, bool) {
@@ -328,7 +358,7 @@ func (t *table) load() *index {
 func (t *table) build() *index {
 	file := t.fileRules()
 	t.serial++
-	x := &index{serial: t.serial, rights: t.rights, file: file, known: make(map[string]struct{}), everyone: scopes.Authenticated(), annotated: make(map[string]scopes.Rule)}
+	x := &index{serial: t.serial, rights: t.rights, file: file, known: make(map[string]struct{}), everyone: scopes.Authenticated(), annotated: make(map[string]scopes.Rule), followed: !t.followed.isZero()}
 	if len(t.base) > 0 {
 		x.everyone = scopes.And(scopes.Authenticated(), scopes.All(t.base...))
 	}
@@ -382,7 +412,7 @@ func (t *table) build() *index {
 }
 
 func newRuleset(declared [targets]map[string]scopes.Rule, order [targets][]string, withBase func(scopes.Rule) scopes.Rule) *ruleset {
-	set := &ruleset{spelled: make(map[string]scopes.Rule)}
+	set := &ruleset{spelled: make(map[string]scopes.Rule), alsoPrefixes: prefixes{rules: make(map[string]scopes.Rule)}}
 	for kind := range declared {
 		set.exact[kind] = make(map[string]scopes.Rule, len(declared[kind]))
 		p := &set.prefixes[kind]
@@ -395,11 +425,16 @@ func newRuleset(declared [targets]map[string]scopes.Rule, order [targets][]strin
 				// The template itself is the name that completion/complete and the list of templates use.
 				set.exact[kind][name] = rule
 				set.templates = append(set.templates, template{name, uritemplate.MustNew(name), rule})
+				for _, spelling := range spellings(name) {
+					if checkTemplate(spelling) == nil {
+						set.alsoTemplates = append(set.alsoTemplates, template{spelling, uritemplate.MustNew(spelling), rule})
+					}
+				}
 			case isPrefix:
 				p.add(prefix, rule)
 				if target(kind) == resourceTarget {
 					for _, spelling := range spellings(prefix) {
-						p.add(spelling, rule)
+						set.alsoPrefixes.add(spelling, rule)
 					}
 				}
 			default:
@@ -412,10 +447,9 @@ func newRuleset(declared [targets]map[string]scopes.Rule, order [targets][]strin
 				}
 			}
 		}
-		slices.Sort(p.lengths)
-		slices.Reverse(p.lengths)
-		p.lengths = slices.Compact(p.lengths)
+		p.sort()
 	}
+	set.alsoPrefixes.sort()
 	return set
 }
 
@@ -430,10 +464,15 @@ func (x *index) find(op Operation) (rule scopes.Rule, reason Reason) {
 	if r, ok := x.exact[kind][name]; ok {
 		return r, ""
 	}
+	defer func() {
+		if recover() != nil {
+			rule, reason = scopes.Rule{}, "" // rules that are too long together, which nobody could know before: nobody meets that
+		}
+	}()
 	return x.search(kind, op)
 }
 
-// search is find, by asking each set.
+// search is find, by asking each set. It panics where the rules are longer together than a rule may be.
 func (x *index) search(kind target, op Operation) (scopes.Rule, Reason) {
 	name := op.Name
 	if kind == methodTarget {
@@ -441,9 +480,10 @@ func (x *index) search(kind target, op Operation) (scopes.Rule, Reason) {
 	}
 	var room [4]scopes.Rule
 	rules, found, exact := room[:0], false, false
-	for _, set := range x.sets {
+	program := false // has a rule
+	for i, set := range x.sets {
 		if r, ok := set.exact[kind][name]; ok {
-			rules, found, exact = append(rules, r), true, true
+			rules, found, exact, program = append(rules, r), true, true, program || i == 0
 		}
 	}
 	if kind == resourceTarget && !exact && hasDotSegments(name) {
@@ -451,7 +491,7 @@ func (x *index) search(kind target, op Operation) (scopes.Rule, Reason) {
 		// Section 5.2.4). Not even Unlisted may judge such a name.
 		return scopes.Rule{}, ReasonUnsafeURI
 	}
-	for _, set := range x.sets {
+	for i, set := range x.sets {
 		if _, ok := set.exact[kind][name]; ok {
 			continue
 		}
@@ -462,11 +502,14 @@ func (x *index) search(kind target, op Operation) (scopes.Rule, Reason) {
 			}
 			rules = append(rules, also...)
 		} else if r, ok := set.prefixes[kind].find(name); ok {
-			rules, found = append(rules, r), true
+			rules, found, program = append(rules, r), true, program || i == 0
 		}
 	}
+	r, ok := x.annotated[name]
+	if kind == toolTarget && ok && x.followed && found && !program {
+		rules = append(rules, r)
+	}
 	if !found {
-		r, ok := x.annotated[name]
 		switch {
 		case kind == methodTarget && open[name]:
 			r = x.everyone
@@ -494,6 +537,17 @@ func (set *ruleset) findResource(uri string) (rule scopes.Rule, found bool, also
 	if len(set.spelled)+len(set.templates)+len(set.prefixes[resourceTarget].rules) == 0 {
 		return rule, found, nil
 	}
+	narrow := func(name string) {
+		if r, ok := set.alsoPrefixes.find(name); ok {
+			also = append(also, r)
+		}
+		for _, t := range set.alsoTemplates {
+			if t.Regexp().MatchString(name) {
+				also = append(also, t.rule)
+			}
+		}
+	}
+	narrow(uri)
 	for _, spelling := range readings(uri) {
 		if r, ok := set.spelled[spelling]; ok {
 			also = append(also, r)
@@ -501,6 +555,7 @@ func (set *ruleset) findResource(uri string) (rule scopes.Rule, found bool, also
 		if r, ok := set.patterns(spelling); ok {
 			also = append(also, r)
 		}
+		narrow(spelling)
 	}
 	return rule, found, also
 }

@@ -129,7 +129,7 @@ func (m *Middleware) stdioKey(ctx context.Context, value string) (*Principal, er
 		case errors.Is(err, ErrNoCredentials):
 			continue
 		case err != nil:
-			return nil, err
+			return nil, a.withoutSecrets(r, err)
 		case p.ID() == "":
 			return nil, errors.New("the Authenticator returned neither a caller nor an error")
 		case m.leftOf(p) <= 0:

@@ -5,29 +5,25 @@ import (
 	"strings"
 )
 
-// maxForwarded bounds what is read of a Forwarded field, in bytes. It is read from the left, since a comma
+// maxForwarded bounds one line of a Forwarded field, in bytes. It is read from the left, since a comma
 // may stand in a quoted string.
 const maxForwarded = 8 << 10
 
 var errForwarded = errors.New("the Forwarded field is malformed or too long")
 
-// forwardedNodes returns the for parameter of each element, in order, and the empty string for one
-// without. Each line of the field is read by itself, so that a quote that a client leaves open cannot
-// swallow what a proxy adds in a line of its own. In the same line it makes the whole malformed, which
-// refuses.
-func forwardedNodes(lines []string) (nodes []string, err error) {
-	size := 0
-	for _, line := range lines {
-		if size += len(line) + 1; size > maxForwarded {
-			return nil, errForwarded
+// forwardedNodes returns the for parameter of each element of one line of the field, in order, and the empty string for one
+// without; there is at least one. Lines are read one by one, so that a quote that a client leaves open cannot swallow
+// what a proxy adds in a line of its own. In the same line it makes the whole malformed, which refuses.
+func forwardedNodes(line string) (nodes []string, err error) {
+	if len(line) > maxForwarded {
+		return nil, errForwarded
+	}
+	for rest, more := line, true; more; {
+		var node string
+		if node, rest, more, err = forwardedElement(rest); err != nil {
+			return nil, err
 		}
-		for rest, more := line, true; more; {
-			var node string
-			if node, rest, more, err = forwardedElement(rest); err != nil {
-				return nil, err
-			}
-			nodes = append(nodes, node)
-		}
+		nodes = append(nodes, node)
 	}
 	return nodes, nil
 }

@@ -68,20 +68,13 @@ func (p Proxies) Client(remoteAddr string, header http.Header) (netip.Addr, erro
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	hops := hops{lines: header[field]}
-	if field == forwarded {
-		nodes, err := forwardedNodes(header[field])
-		if err != nil {
-			return netip.Addr{}, err
-		}
-		hops.lines, hops.whole = nodes, true
-	}
+	hops := hops{lines: header[field], forwarded: field == forwarded}
 	n := 0
 	for hop, ok := hops.next(); ok; hop, ok = hops.next() {
 		if n++; n > maxHops {
 			return netip.Addr{}, fmt.Errorf("%s names more than %d trusted proxies", field, maxHops)
 		}
-		addr, ok := parseHop(hop, !hops.whole)
+		addr, ok := parseHop(hop, !hops.forwarded)
 		if !ok {
 			return netip.Addr{}, fmt.Errorf("what a trusted proxy wrote into %s is not an address", field)
 		}
@@ -89,30 +82,49 @@ func (p Proxies) Client(remoteAddr string, header http.Header) (netip.Addr, erro
 			return addr, nil
 		}
 	}
+	if hops.malformed {
+		return netip.Addr{}, errForwarded
+	}
 	if n == 0 {
-		return netip.Addr{}, fmt.Errorf("the peer is a trusted proxy and sent no %s", field)
+		return netip.Addr{}, fmt.Errorf("%w: the peer is a trusted proxy and sent no %s", ErrUnsaid, field)
 	}
 	return netip.Addr{}, errors.New("all addresses in " + field + " are those of trusted proxies; Trusted must name the proxies alone")
 }
 
+// ErrUnsaid says that there is no address at all, which is nobody's doing: a peer without one, such as a socket, or a trusted
+// proxy that says nothing. Any other error is about what somebody wrote.
+var ErrUnsaid = errors.New("no address")
+
 // hops yields the elements of a list, the last one first, without looking at the others. An empty one is
 // not passed over: somebody knew no address.
 type hops struct {
-	lines  []string
-	whole  bool   // each line is one element
-	rest   string // of the line that is being read
-	within bool
+	lines     []string
+	forwarded bool     // their syntax is that of RFC 7239
+	nodes     []string // what is left of such a line
+	malformed bool     // one of them is not in it; nothing to its left is read
+	rest      string   // of another line that is being read
+	within    bool
 }
 
 func (h *hops) next() (element string, ok bool) {
+	if last := len(h.nodes) - 1; last >= 0 {
+		element, h.nodes = h.nodes[last], h.nodes[:last]
+		return element, true
+	}
 	if !h.within {
 		last := len(h.lines) - 1
 		if last < 0 {
 			return "", false
 		}
 		h.rest, h.lines = h.lines[last], h.lines[:last]
-		if h.whole {
-			return h.rest, true
+		if h.forwarded {
+			nodes, err := forwardedNodes(h.rest)
+			if err != nil {
+				h.malformed = true
+				return "", false
+			}
+			h.nodes = nodes
+			return h.next()
 		}
 	}
 	comma := strings.LastIndexByte(h.rest, ',')
@@ -182,11 +194,11 @@ func Contains(prefixes []netip.Prefix, addr netip.Addr) bool {
 // believes a header.
 func peerOf(remoteAddr string) (netip.Addr, error) {
 	if remoteAddr == "" {
-		return netip.Addr{}, errors.New("there is no address of a peer, as without HTTP")
+		return netip.Addr{}, fmt.Errorf("%w of a peer, as without HTTP", ErrUnsaid)
 	}
 	peer, err := netip.ParseAddrPort(remoteAddr)
 	if err != nil {
-		return netip.Addr{}, errors.New("the address of the peer is not an IP address with a port")
+		return netip.Addr{}, fmt.Errorf("%w: that of the peer is not an IP address with a port", ErrUnsaid)
 	}
 	return plain(peer.Addr()), nil
 }

@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"syscall"
@@ -92,10 +93,25 @@ func (v *visit) forbidden(raw string) string {
 	switch err := fetch.CheckURL(raw); {
 	case err != nil:
 		return err.Error() // its texts do not repeat the URL
-	case !v.loopback && fetch.Loopback(raw):
+	case !v.loopback && thisComputer(raw):
 		return "it points at this computer, and the server is elsewhere"
 	}
 	return ""
+}
+
+// thisComputer is wider than what may be asked over plain http: the unspecified addresses lead here as well, and so do other
+// spellings of the address and names under localhost (RFC 6761, Section 6.3).
+func thisComputer(raw string) bool {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return true
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && (addr.Unmap().IsLoopback() || addr.Unmap().IsUnspecified())
 }
 
 // exchange sends what it is given, credentials included.
@@ -124,7 +140,7 @@ func (v *visit) exchange(ctx context.Context, r request) *answer {
 	defer resp.Body.Close()
 	a.status, a.header, a.tls, a.at = resp.StatusCode, resp.Header, resp.TLS, v.opt.Now()
 	for _, name := range []string{"Mcp-Session-Id", "Dpop-Nonce"} {
-		if secret := a.header.Get(name); len(secret) <= maxSecret {
+		if secret := a.header.Get(name); len(secret) <= maxSecret && !strings.Contains(secret, " ") { // a sentence is no secret, and would blank ours
 			v.hide(secret)
 		}
 	}

@@ -59,7 +59,8 @@ func (s *Store) Put(ctx context.Context, id mcpauth.RevocationID, before int64, 
 }
 
 // Find returns what Put recorded, as [mcpauth.RevocationStore] wants it, in one command. A failure is an error, unless
-// Options.DangerouslySkipRevocations says otherwise; a record that cannot be read always is.
+// Options.DangerouslySkipRevocations says otherwise; a record that cannot be read always is, but for a key of another type,
+// which Redis takes for none: see the package comment on who may write.
 func (s *Store) Find(ctx context.Context, ids []mcpauth.RevocationID) (before []int64, err error) {
 	parent := ctx
 	ctx, cancel, err := s.begin(ctx)

@@ -1,0 +1,190 @@
+package mcpauth_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+// "What stands to the left of it came from the client, who can write anything, and is not looked at." In Forwarded it is looked at: one
+// malformed line of the client's own makes the whole malformed, and where the address cannot be told "nothing is limited".
+func TestSecondReview_AClientCannotHideFromFailuresBehindForwarded(t *testing.T) {
+	for name, own := range map[string]string{"an open quote": `for="`, "no pair": "x", "long": "for=" + strings.Repeat("a", 9<<10)} {
+		t.Run(name, func(t *testing.T) {
+			is := newIssuer(t)
+			auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
+				cfg.Limits.Failures = mcpauth.Rate{Events: 3, Per: time.Hour}
+				cfg.Limits.Proxies = mcpauth.Proxies{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}, Field: "Forwarded"}
+			})
+			h := auth.Wrap(&spy{})
+			bad, last := is.token(t, claims{"aud": "https://other.example"}), 0
+			for range 10 {
+				r := post(rpc("ping", nil), bad)
+				r.RemoteAddr = "10.0.0.1:1"
+				r.Header["Forwarded"] = []string{own, "for=198.51.100.1"} // the client's line, and the proxy's
+				last = serve(h, r).Code
+			}
+			require.Equal(t, http.StatusTooManyRequests, last)
+		})
+	}
+}
+
+// "Other spellings of a resource's URI count as that URI", and "the exact key wins over a longer prefix": not where a prefix
+// takes the other spelling first.
+func TestSecondReview_OtherSpellingsCountBesidePrefixes(t *testing.T) {
+	is := newIssuer(t)
+	for _, broad := range []string{"resources/read *", "resources/read FILE*", "*"} {
+		auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
+			cfg.Limits.Operations = map[string]mcpauth.Rate{
+				broad: {Events: 1000, Per: time.Minute}, "resources/read file:///big": {Events: 1, Per: time.Hour},
+			}
+		})
+		auth.RequireResource("file:///big", scopes.Authenticated())
+		auth.RequireResource("FILE:///big", scopes.Authenticated())
+		h := auth.Wrap(&spy{})
+		read := func(uri string) int {
+			return serve(h, post(rpc("resources/read", map[string]any{"uri": uri}), is.token(t))).Code
+		}
+		require.Equal(t, http.StatusOK, read("file:///big"))
+		require.Equal(t, http.StatusTooManyRequests, read("file:///big"))
+		require.Equal(t, http.StatusTooManyRequests, read("FILE:///big"), broad)
+	}
+}
+
+// "An error says what is wrong with them, and never shows them." Over HTTP the key is struck out of what an Authenticator says; here
+// the same error goes to the caller of StdioContext, who prints it.
+func TestSecondReview_StdioErrorsHoldNoKey(t *testing.T) {
+	const variable, key = "SECOND_REVIEW_KEY", "k-0123456789abcdef0123456789"
+	t.Setenv(variable, key)
+	auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
+		cfg.Authenticators = []mcpauth.Authenticator{mcpauth.NewAuthenticator(func(r *http.Request) (*mcpauth.Principal, error) {
+			return nil, fmt.Errorf("no such key: %q", r.Header.Get("X-Signature"))
+		}, "Signature", "X-Signature")}
+	})
+	_, err := auth.StdioContext(t.Context(), mcpauth.Stdio{KeyVariable: variable})
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), key)
+}
+
+// The commonest error that quotes credentials is that of net/http, of an Authenticator that asks a service: a *url.Error has
+// them escaped. What Basic credentials hold is encoded, and the Authenticator's error has it decoded.
+func TestSecondReview_CausesHoldNoCredentialsInOtherForms(t *testing.T) {
+	const key = "k/0123456789+abcdef/0123456789=="
+	cases := map[string]struct{ field, secret string }{
+		"in a query":  {key, url.QueryEscape(key)},
+		"in a path":   {key, url.PathEscape(key)},
+		"in base64":   {"Basic " + base64.StdEncoding.EncodeToString([]byte("ada:correct horse battery")), "correct horse battery"},
+		"a part only": {"eyJhbGciOiJub25lIn0.eyJzdWIiOiJzZWNyZXQtcGVyc29uIn0.c2lnbmF0dXJl", "eyJzdWIiOiJzZWNyZXQtcGVyc29uIn0"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			var log audit
+			auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
+				cfg.OnDecision = log.add
+				cfg.Authenticators = []mcpauth.Authenticator{mcpauth.NewAuthenticator(func(*http.Request) (*mcpauth.Principal, error) {
+					return nil, &url.Error{Op: "Get", URL: "https://keys.example.com/" + c.secret, Err: errors.New("down")}
+				}, "Signature", "X-Signature")}
+			})
+			serve(auth.Wrap(&spy{}), with(post(rpc("ping", nil), ""), "X-Signature", c.field))
+			require.NotContains(t, log.take()[0].Cause, c.secret)
+		})
+	}
+}
+
+// "What the program has declared stays as it is": RequireAnnotated of the program is a declaration, and a file that names the tool, or has
+// a pattern that covers it, takes it back. (RequireTool on both sides would be a clash, or both would count.)
+func TestSecondReview_AFileDoesNotTakeBackAnnotatedRules(t *testing.T) {
+	for _, tools := range []string{`{"wipe": "authenticated"}`, `{"*": "authenticated"}`} {
+		auth, _ := newAuth(t, newIssuer(t), nil)
+		server := protectedWith(auth, saying("wipe", nil))
+		require.NoError(t, auth.RequireAnnotated(t.Context(), server, byAnnotation))
+		require.False(t, may(t, auth, "reader", "wipe"))
+		_ = auth.LoadPolicy([]byte(`{"version":1,"tools":` + tools + `}`)) // it may as well be refused
+		require.False(t, may(t, auth, "reader", "wipe"), tools)
+	}
+}
+
+// A rule or sign-in for a prefix or a URI counts in every spelling of it, as declared and as asked. A template's counts
+// as it was declared only, where a broader template of the same server serves the other spelling.
+func TestSecondReview_TemplatesInAnotherSpelling(t *testing.T) {
+	read, admin := scopes.Authenticated(), scopes.Role("admin")
+	for _, name := range []string{"files://Host/secret/*", "files://Host/secret/{name}", "files://host/%73ecret/{name}"} {
+		auth, _ := newAuth(t, newIssuer(t), nil)
+		auth.RequireResource("files://{+rest}", read)
+		auth.RequireResource(name, admin)
+		p := mcpauth.NewPrincipal(mcpauth.Identity{Issuer: "urn:x", Subject: "ada", Grant: scopes.NewGrant(nil, nil)})
+		err := auth.Check(t.Context(), &mcpauth.Call{Principal: p, Operation: mcpauth.Operation{Method: "resources/read", Name: "files://host/secret/a"}})
+		require.Error(t, err, name)
+	}
+}
+
+// Whoever guesses cannot have his failures given back by good requests of his own that are in flight.
+func TestSecondReview_GoodLooksGiveBackTheirOwn(t *testing.T) {
+	var looks int
+	auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
+		cfg.Limits.Failures = mcpauth.Rate{Events: 3, Per: time.Hour}
+		cfg.Authenticators = []mcpauth.Authenticator{mcpauth.NewAuthenticator(func(r *http.Request) (*mcpauth.Principal, error) {
+			if r.Header.Get("X-Signature") == "good" {
+				return adas(), nil
+			}
+			looks++
+			return nil, errors.New("no")
+		}, "Signature", "X-Signature")}
+	})
+	h := auth.Wrap(&spy{})
+	for i := range 20 {
+		serve(h, with(post(rpc("ping", nil), ""), "X-Signature", strconv.Itoa(i)))
+		serve(h, with(post(rpc("ping", nil), ""), "X-Signature", "good"))
+	}
+	require.Equal(t, 3, looks)
+}
+
+// A pattern ends in the middle of a URI, and what is normal for a whole one is another thing there: "?" at the end of "list?*" is
+// no empty query, the dot of "acme.*" ends no name, "h:80*" is no port yet. Its normal form is a shorter prefix, which
+// opens what nothing was declared for, and takes the place of the stricter rule of a shorter pattern.
+func TestSecondReview_PatternsOpenNothingButWhatTheySay(t *testing.T) {
+	p := mcpauth.NewPrincipal(mcpauth.Identity{Issuer: "urn:x", Subject: "ada", Grant: scopes.NewGrant(nil, nil)})
+	for pattern, c := range map[string]struct{ opened, broader string }{
+		"notes://search?*":     {"notes://search-index/private", "notes://*"},
+		"notes://a/list?*":     {"notes://a/listings/salaries", "notes://a/*"},
+		"notes://a/x#*":        {"notes://a/xyz", "notes://a/*"},
+		"repo://acme.*":        {"repo://acme-internal/keys", "repo://*"},
+		"repo://acme:*":        {"repo://acme-internal/keys", "repo://*"},
+		"repo://acme:8*":       {"repo://acme-internal/keys", "repo://*"},
+		"http://h:80*":         {"http://h.evil.example/", "http://*"},
+		"https://bot@*":        {"https://elsewhere.example/", "https://e*"},
+		"file://localhost*":    {"file:///etc/shadow", "file:///e*"},
+		"notes://a/report%20*": {"notes://a/reports/board", "notes://a/*"},
+		"notes://a/b//*":       {"notes://a/b/secret", "notes://a/*"},
+	} {
+		t.Run(pattern, func(t *testing.T) {
+			read := func(auth *mcpauth.Middleware) error {
+				return auth.Check(t.Context(), &mcpauth.Call{Principal: p, Operation: mcpauth.Operation{Method: "resources/read", Name: c.opened}})
+			}
+			auth, _ := newAuth(t, newIssuer(t), nil)
+			auth.RequireResource(pattern, scopes.Authenticated())
+			if read(auth) == nil {
+				t.Errorf("%s opens %s, for which nothing was declared", pattern, c.opened)
+			}
+			auth, _ = newAuth(t, newIssuer(t), nil)
+			auth.RequireResource(c.broader, scopes.Role("admin"))
+			require.Error(t, read(auth))
+			auth.RequireResource(pattern, scopes.Authenticated())
+			if read(auth) == nil {
+				t.Errorf("%s takes back the rule of %s for %s", pattern, c.broader, c.opened)
+			}
+		})
+	}
+}

@@ -210,3 +210,79 @@ type contextStore struct{}
 func (contextStore) Take(ctx context.Context, _ [32]byte, _ []mcpauth.LimitBucket) (time.Duration, error) {
 	return 0, ctx.Err()
 }
+
+// A cookie that is kept from an Authenticator is no credential, but the Authenticator is asked all the same, and what every one of them does
+// first, r.Cookie, returns an error that is not ErrNoCredentials. So pages of other origins use up the failures of their visitors
+// (<img src>: no Origin, no preflight, SameSite=None), and a browser's good token is refused beside a cookie that it sends by itself.
+func TestSecondReview_ACookieThatIsKeptBackIsNoCredential(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
+		cfg.Limits.Failures = mcpauth.Rate{Events: 3, Per: time.Hour}
+		cfg.Authenticators = []mcpauth.Authenticator{mcpauth.NewAuthenticator(func(r *http.Request) (*mcpauth.Principal, error) {
+			if _, err := r.Cookie("sid"); err != nil {
+				return nil, err
+			}
+			return adas(), nil
+		}, "", "Cookie")}
+	})
+	h := auth.Wrap(&spy{})
+	withCookie := func(token string) int {
+		return serve(h, with(post(rpc("ping", nil), token), "Cookie", "sid=0123456789abcdef")).Code
+	}
+	if got := withCookie(is.token(t)); got != http.StatusOK {
+		t.Errorf("a good token beside a cookie: %d", got)
+	}
+	for range 5 {
+		withCookie("")
+	}
+	require.Equal(t, http.StatusOK, serve(h, post(rpc("ping", nil), is.token(t, claims{"jti": "other"}))).Code, "the visitor's own client")
+}
+
+// What an Authenticator panics with may quote the credentials as its errors do.
+func TestSecondReview_PanicsHoldNoCredentials(t *testing.T) {
+	const key = "k-0123456789abcdef0123456789"
+	var log audit
+	auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
+		cfg.OnDecision = log.add
+		cfg.Authenticators = []mcpauth.Authenticator{mcpauth.NewAuthenticator(func(r *http.Request) (*mcpauth.Principal, error) {
+			panic("no such key: " + r.Header.Get("X-Signature"))
+		}, "Signature", "X-Signature")}
+	})
+	serve(auth.Wrap(&spy{}), with(post(rpc("ping", nil), ""), "X-Signature", key))
+	require.NotContains(t, log.take()[0].Cause, key)
+}
+
+// "If there is any mistake, nothing changes, and the error joins a PolicyError for each." A rule that is as long, or as deep, as one may be
+// is longer with BaseScopes, or with what the program says of the same name, and scopes.And panics: LoadPolicy with it, and with that
+// the process of WatchPolicyFile. The file is in force by then, but for the index.
+func TestSecondReview_ALongRuleOfAFileIsAMistake(t *testing.T) {
+	long := "a" + strings.Repeat("a", 16<<10-5)
+	deep := "x"
+	for i := range 31 {
+		deep = "(" + deep + ") " + []string{"or", "and"}[i%2] + " s" + strconv.Itoa(i)
+	}
+	for name, rule := range map[string]string{"long": long, "deep": deep} {
+		t.Run(name, func(t *testing.T) {
+			data := []byte(`{"version":1,"tools":{"wipe":` + strconv.Quote(rule) + `}}`)
+			plain, _ := newAuth(t, newIssuer(t), nil)
+			require.NoError(t, plain.LoadPolicy(data), "by itself it is good")
+			auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) { cfg.BaseScopes = []string{"base"} })
+			var mistake *mcpauth.PolicyError
+			require.NotPanics(t, func() { require.ErrorAs(t, auth.LoadPolicy(data), &mistake) })
+		})
+	}
+}
+
+// The same of two rules that a request brings together: nobody is told at start, and the answer is a 503 for ever.
+func TestSecondReview_TwoLongRulesMeetOnce(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	a, b := strings.Repeat("a", 9<<10), strings.Repeat("b", 9<<10)
+	auth.RequireTool("wipe_*", scopes.Any("read", a))
+	require.NotPanics(t, func() {
+		if err := auth.LoadPolicy([]byte(`{"version":1,"tools":{"wipe_all":"read or ` + b + `"}}`)); err == nil {
+			p := mcpauth.NewPrincipal(mcpauth.Identity{Issuer: "urn:x", Subject: "ada", Grant: scopes.NewGrant([]string{"read"}, nil)})
+			require.NoError(t, auth.Check(t.Context(), &mcpauth.Call{Principal: p, Operation: tool("wipe_all")}))
+		}
+	})
+}

@@ -21,7 +21,7 @@ import (
 
 // "What stands to the left of it came from the client, who can write anything, and is not looked at." In Forwarded it is looked at: one
 // malformed line of the client's own makes the whole malformed, and where the address cannot be told "nothing is limited".
-func TestSecondReview_AClientCannotHideFromFailuresBehindForwarded(t *testing.T) {
+func TestAClientCannotHideFromFailuresBehindForwarded(t *testing.T) {
 	for name, own := range map[string]string{"an open quote": `for="`, "no pair": "x", "long": "for=" + strings.Repeat("a", 9<<10)} {
 		t.Run(name, func(t *testing.T) {
 			is := newIssuer(t)
@@ -44,7 +44,7 @@ func TestSecondReview_AClientCannotHideFromFailuresBehindForwarded(t *testing.T)
 
 // "Other spellings of a resource's URI count as that URI", and "the exact key wins over a longer prefix": not where a prefix
 // takes the other spelling first.
-func TestSecondReview_OtherSpellingsCountBesidePrefixes(t *testing.T) {
+func TestOtherSpellingsCountBesidePrefixes(t *testing.T) {
 	is := newIssuer(t)
 	for _, broad := range []string{"resources/read *", "resources/read FILE*", "*"} {
 		auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
@@ -66,7 +66,7 @@ func TestSecondReview_OtherSpellingsCountBesidePrefixes(t *testing.T) {
 
 // "An error says what is wrong with them, and never shows them." Over HTTP the key is struck out of what an Authenticator says; here
 // the same error goes to the caller of StdioContext, who prints it.
-func TestSecondReview_StdioErrorsHoldNoKey(t *testing.T) {
+func TestStdioErrorsHoldNoKey(t *testing.T) {
 	const variable, key = "SECOND_REVIEW_KEY", "k-0123456789abcdef0123456789"
 	t.Setenv(variable, key)
 	auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
@@ -81,7 +81,7 @@ func TestSecondReview_StdioErrorsHoldNoKey(t *testing.T) {
 
 // The commonest error that quotes credentials is that of net/http, of an Authenticator that asks a service: a *url.Error has
 // them escaped. What Basic credentials hold is encoded, and the Authenticator's error has it decoded.
-func TestSecondReview_CausesHoldNoCredentialsInOtherForms(t *testing.T) {
+func TestCausesHoldNoCredentialsInOtherForms(t *testing.T) {
 	const key = "k/0123456789+abcdef/0123456789=="
 	cases := map[string]struct{ field, secret string }{
 		"in a query":  {key, url.QueryEscape(key)},
@@ -106,7 +106,7 @@ func TestSecondReview_CausesHoldNoCredentialsInOtherForms(t *testing.T) {
 
 // "What the program has declared stays as it is": RequireAnnotated of the program is a declaration, and a file that names the tool, or has
 // a pattern that covers it, takes it back. (RequireTool on both sides would be a clash, or both would count.)
-func TestSecondReview_AFileDoesNotTakeBackAnnotatedRules(t *testing.T) {
+func TestAFileDoesNotTakeBackAnnotatedRules(t *testing.T) {
 	for _, tools := range []string{`{"wipe": "authenticated"}`, `{"*": "authenticated"}`} {
 		auth, _ := newAuth(t, newIssuer(t), nil)
 		server := protectedWith(auth, saying("wipe", nil))
@@ -119,7 +119,7 @@ func TestSecondReview_AFileDoesNotTakeBackAnnotatedRules(t *testing.T) {
 
 // A rule or sign-in for a prefix or a URI counts in every spelling of it, as declared and as asked. A template's counts
 // as it was declared only, where a broader template of the same server serves the other spelling.
-func TestSecondReview_TemplatesInAnotherSpelling(t *testing.T) {
+func TestTemplatesInAnotherSpelling(t *testing.T) {
 	read, admin := scopes.Authenticated(), scopes.Role("admin")
 	for _, name := range []string{"files://Host/secret/*", "files://Host/secret/{name}", "files://host/%73ecret/{name}"} {
 		auth, _ := newAuth(t, newIssuer(t), nil)
@@ -132,7 +132,7 @@ func TestSecondReview_TemplatesInAnotherSpelling(t *testing.T) {
 }
 
 // Whoever guesses cannot have his failures given back by good requests of his own that are in flight.
-func TestSecondReview_GoodLooksGiveBackTheirOwn(t *testing.T) {
+func TestGoodLooksGiveBackTheirOwn(t *testing.T) {
 	var looks int
 	auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
 		cfg.Limits.Failures = mcpauth.Rate{Events: 3, Per: time.Hour}
@@ -155,7 +155,7 @@ func TestSecondReview_GoodLooksGiveBackTheirOwn(t *testing.T) {
 // A pattern ends in the middle of a URI, and what is normal for a whole one is another thing there: "?" at the end of "list?*" is
 // no empty query, the dot of "acme.*" ends no name, "h:80*" is no port yet. Its normal form is a shorter prefix, which
 // opens what nothing was declared for, and takes the place of the stricter rule of a shorter pattern.
-func TestSecondReview_PatternsOpenNothingButWhatTheySay(t *testing.T) {
+func TestPatternsOpenNothingButWhatTheySay(t *testing.T) {
 	p := mcpauth.NewPrincipal(mcpauth.Identity{Issuer: "urn:x", Subject: "ada", Grant: scopes.NewGrant(nil, nil)})
 	for pattern, c := range map[string]struct{ opened, broader string }{
 		"notes://search?*":     {"notes://search-index/private", "notes://*"},
@@ -191,7 +191,7 @@ func TestSecondReview_PatternsOpenNothingButWhatTheySay(t *testing.T) {
 
 // A caller who hangs up ends the context, and with it the question to the store. Limits.Open is for a store that cannot tell, not for
 // callers who do not let it: redisstore.Find minds the same. With HTTP/2, a request and its reset fit into one packet.
-func TestSecondReview_WhoHangsUpIsCountedAllTheSame(t *testing.T) {
+func TestWhoHangsUpIsCountedAllTheSame(t *testing.T) {
 	is := newIssuer(t)
 	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
 		cfg.Limits = mcpauth.Limits{Caller: mcpauth.Rate{Events: 1, Per: time.Hour}, Store: contextStore{}, Open: true}
@@ -214,7 +214,7 @@ func (contextStore) Take(ctx context.Context, _ [32]byte, _ []mcpauth.LimitBucke
 // A cookie that is kept from an Authenticator is no credential, but the Authenticator is asked all the same, and what every one of them does
 // first, r.Cookie, returns an error that is not ErrNoCredentials. So pages of other origins use up the failures of their visitors
 // (<img src>: no Origin, no preflight, SameSite=None), and a browser's good token is refused beside a cookie that it sends by itself.
-func TestSecondReview_ACookieThatIsKeptBackIsNoCredential(t *testing.T) {
+func TestACookieThatIsKeptBackIsNoCredential(t *testing.T) {
 	is := newIssuer(t)
 	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
 		cfg.Limits.Failures = mcpauth.Rate{Events: 3, Per: time.Hour}
@@ -239,7 +239,7 @@ func TestSecondReview_ACookieThatIsKeptBackIsNoCredential(t *testing.T) {
 }
 
 // What an Authenticator panics with may quote the credentials as its errors do.
-func TestSecondReview_PanicsHoldNoCredentials(t *testing.T) {
+func TestPanicsHoldNoCredentials(t *testing.T) {
 	const key = "k-0123456789abcdef0123456789"
 	var log audit
 	auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
@@ -255,7 +255,7 @@ func TestSecondReview_PanicsHoldNoCredentials(t *testing.T) {
 // "If there is any mistake, nothing changes, and the error joins a PolicyError for each." A rule that is as long, or as deep, as one may be
 // is longer with BaseScopes, or with what the program says of the same name, and scopes.And panics: LoadPolicy with it, and with that
 // the process of WatchPolicyFile. The file is in force by then, but for the index.
-func TestSecondReview_ALongRuleOfAFileIsAMistake(t *testing.T) {
+func TestALongRuleOfAFileIsAMistake(t *testing.T) {
 	long := "a" + strings.Repeat("a", 16<<10-5)
 	deep := "x"
 	for i := range 31 {
@@ -274,7 +274,7 @@ func TestSecondReview_ALongRuleOfAFileIsAMistake(t *testing.T) {
 }
 
 // The same of two rules that a request brings together: nobody is told at start, and the answer is a 503 for ever.
-func TestSecondReview_TwoLongRulesMeetOnce(t *testing.T) {
+func TestTwoLongRulesMeetOnce(t *testing.T) {
 	is := newIssuer(t)
 	auth, _ := newAuth(t, is, nil)
 	a, b := strings.Repeat("a", 9<<10), strings.Repeat("b", 9<<10)

@@ -13,7 +13,7 @@ import (
 
 // SEC-04: "a server on the internet cannot send the doctor to services of the computer that it runs on". The unspecified addresses lead
 // there on Linux, and so do IPv4 addresses written as IPv6, names with a dot at the end, and names under localhost (RFC 6761, Section 6.3).
-func TestSecondReview_OtherNamesOfThisComputer(t *testing.T) {
+func TestOtherNamesOfThisComputer(t *testing.T) {
 	for _, host := range []string{"0.0.0.0", "[::]", "[::ffff:127.0.0.1]", "localhost.", "a.localhost"} {
 		var asked []string
 		respond := func(r *http.Request, status int, body string) *http.Response {
@@ -38,7 +38,7 @@ func contains(list []string, s string) bool {
 }
 
 // A server chooses its session ids and nonces, and what it chooses is taken out of the report: it can blank what is said about it.
-func TestSecondReview_AServerDoesNotBlankTheReport(t *testing.T) {
+func TestAServerDoesNotBlankTheReport(t *testing.T) {
 	blank := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		h := http.Header{"Mcp-Session-Id": {"the server answers without a token, so no client ever begins a login; if that is not meant, put the check in front of the handler, and answer 401 POST: 200 OK"}}
 		return &http.Response{StatusCode: 200, Header: h, Body: io.NopCloser(strings.NewReader("{}")), Request: r}, nil

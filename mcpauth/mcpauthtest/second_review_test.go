@@ -14,7 +14,7 @@ import (
 // "The table is that of the server: what stands in it, a real caller finds." With Config.Clients it is not: what an application's entry
 // implies, by Issuer.Grants, counts for a token and not for an Issuer.Caller. So the table that is reviewed says no where a token
 // says yes.
-func TestSecondReview_MatrixWithClients(t *testing.T) {
+func TestMatrixWithClients(t *testing.T) {
 	const resource = "https://mcp.example.com/mcp"
 	is := mcpauthtest.NewIssuerLike(t, resource, mcpauth.Issuer{URL: "https://as.example.com", Grants: scopes.Mapper{
 		RoleClaims: []string{"/roles"}, ScopeImplies: map[string][]string{"files:write": {"files:read"}},

@@ -120,7 +120,7 @@ func TestProxies_Client(t *testing.T) {
 		{"Forwarded, quoted and escaped", "", "Forwarded", []string{`x="a,\"b;for=6.6.6.6", for="192.0.2.\7:80";by="_p"`}, "192.0.2.7"},
 		{"Forwarded, a quote left open by the client", "", "Forwarded", []string{`for=6.6.6.6;x=", for=192.0.2.7`}, ""},
 		{"Forwarded, a quote against quotes", "", "Forwarded", []string{`for=6.6.6.6;x=", for="192.0.2.7"`}, ""},
-		{"Forwarded, a quote left open in a line of the client's", "", "Forwarded", []string{`for=6.6.6.6;x="`, `for=192.0.2.7`}, ""},
+		{"Forwarded, a quote left open in a line of the client's", "", "Forwarded", []string{`for=6.6.6.6;x="`, `for=192.0.2.7`}, "192.0.2.7"},
 		{"Forwarded, an element without for", "", "Forwarded", []string{"for=192.0.2.7, proto=https"}, ""},
 		{"Forwarded, for twice", "", "Forwarded", []string{"for=192.0.2.7;FOR=6.6.6.6"}, ""},
 		{"Forwarded, IPv6 without brackets", "", "Forwarded", []string{`for="2001:db8:cafe::17"`}, ""},

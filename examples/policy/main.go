@@ -192,7 +192,7 @@ func reasons(logged *atomic.Pointer[string]) func([]string, slog.Attr) slog.Attr
 	none := "nothing"
 	logged.Store(&none)
 	return func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == "error" {
+		if a.Key == "cause" {
 			reason := a.Value.String()
 			logged.Store(&reason)
 		}

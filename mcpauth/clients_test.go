@@ -255,7 +255,7 @@ func TestClients_Conceal(t *testing.T) {
 // TOK-22: who acts, and for whom, stands in the log and in the Principal.
 func TestActorsAndApplications(t *testing.T) {
 	is := newIssuer(t)
-	var text strings.Builder
+	var text logBuffer
 	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&text, nil)) })
 	h := auth.Wrap(sdkHandler(newServer(auth), true))
 	token := is.token(t, claims{"act": claims{"sub": "agent-7", "act": claims{"sub": "gateway"}}})

@@ -19,7 +19,7 @@ import (
 func TestCause_HoldsNoCredentials(t *testing.T) {
 	const key = "k-0123456789abcdef0123456789"
 	var log audit
-	var text strings.Builder
+	var text logBuffer
 	auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
 		cfg.OnDecision, cfg.Logger = log.add, slog.New(slog.NewTextHandler(&text, nil))
 		cfg.Authenticators = []mcpauth.Authenticator{mcpauth.NewAuthenticator(func(r *http.Request) (*mcpauth.Principal, error) {

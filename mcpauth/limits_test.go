@@ -138,7 +138,7 @@ func TestLimits_SharedStore(t *testing.T) {
 	is := newIssuer(t)
 	for _, open := range []bool{false, true} {
 		store := &limitStore{}
-		var text strings.Builder
+		var text logBuffer
 		auth, clock := newAuth(t, is, func(cfg *mcpauth.Config) {
 			cfg.Logger = slog.New(slog.NewTextHandler(&text, nil))
 			cfg.Limits = mcpauth.Limits{

@@ -221,7 +221,7 @@ func TestRequireAnnotated(t *testing.T) {
 func TestLoadPolicy_WhileRequestsGoOn(t *testing.T) {
 	is := newIssuer(t)
 	var log audit
-	var text bytes.Buffer
+	var text logBuffer
 	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
 		cfg.OnDecision, cfg.Logger = log.add, slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +19,7 @@ import (
 func TestReport_WhatHelps(t *testing.T) {
 	is := newIssuer(t)
 	var log audit
-	var text strings.Builder
+	var text logBuffer
 	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
 		cfg.OnDecision, cfg.Logger = log.add, slog.New(slog.NewTextHandler(&text, nil))
 		cfg.Authenticators = []mcpauth.Authenticator{signature(adas(), nil)}
@@ -88,7 +87,7 @@ func TestReport_WhatHelps(t *testing.T) {
 func TestReport_HooksThatPanic(t *testing.T) {
 	is := newIssuer(t)
 	var log audit
-	var text strings.Builder
+	var text logBuffer
 	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
 		cfg.OnDecision, cfg.Logger = log.add, slog.New(slog.NewTextHandler(&text, nil))
 		cfg.Revoked = func(context.Context, *mcpauth.Principal) (bool, error) { panic("broken hook") }

@@ -35,6 +35,12 @@ func (l *logBuffer) String() string {
 	return l.buf.String()
 }
 
+func (l *logBuffer) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.Reset()
+}
+
 func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 func newPaged(names ...string) *mcp.Server {
@@ -262,7 +268,7 @@ func TestVerify_NamesThatNothingHas(t *testing.T) {
 // A reload is looked at as the rules were at the first request.
 func TestLoadPolicy_SuspiciousRulesAreLoggedAgain(t *testing.T) {
 	is := newIssuer(t)
-	var text strings.Builder
+	var text logBuffer
 	auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&text, nil)) })
 	h := auth.Wrap(sdkHandler(newServer(auth), true))
 	load := func(name string) string {

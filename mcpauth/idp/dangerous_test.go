@@ -66,7 +66,7 @@ func TestUnknownGroupsAreLogged(t *testing.T) {
 	in := idp.Entra(entraTenant, entraAPI)
 	in.JWKSURI = keyServer(t).URL + "/?kid=entra-kid-1&alg=RS256"
 	var lines bytes.Buffer
-	auth, err := mcpauth.New(mcpauth.Config{Resource: resource, Issuers: one(in), Now: func() time.Time { return now }, Logger: slog.New(slog.NewTextHandler(&lines, nil))})
+	auth, err := mcpauth.New(mcpauth.Config{Resource: resource, Issuers: one(in), Now: func() time.Time { return now }, Logger: slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	require.NoError(t, err)
 	auth.RequireTool("x", scopes.Role("g-1"))
 	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, resource, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{}}}`))

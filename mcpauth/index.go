@@ -1,0 +1,340 @@
+package mcpauth
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/yosida95/uritemplate/v3"
+
+	"github.com/go-mcpauth/sdk/scopes"
+)
+
+// An index answers lookups. Every rule in it has the base scopes worked in.
+type index struct {
+	serial    uint64 // tells it from earlier and later ones
+	sets      []*ruleset
+	exact     [targets]map[string]scopes.Rule // what the sets say together, of every name that one of them has
+	alike     [targets]map[string]uint32      // the names in exact: those with one number ask for the same
+	annotated map[string]scopes.Rule          // of tools that have no rule of their own
+	followed  bool                            // it is the program that says so, and a file cannot take it back
+	unlisted  scopes.Rule
+	everyone  scopes.Rule         // the rule of an open method that was not tightened
+	known     map[string]struct{} // every scope that some rule names
+	rights    *rights
+	file      *filePolicy
+	logins    [targets]*logins // nil: none
+}
+
+// A ruleset is what one source of rules says: the program, or a policy file. What one says cannot be taken back by the
+// other, so they are asked one by one, and where both have a rule, both must be met.
+type ruleset struct {
+	exact     [targets]map[string]scopes.Rule
+	prefixes  [targets]prefixes
+	templates []template
+	spelled   map[string]scopes.Rule // exact resource rules by the other spellings of their URIs
+
+	// Patterns in other spellings. What is normal for a whole URI is another thing for its beginning: the "?" of "list?*" is
+	// no empty query. So they are what must be met besides, and open nothing by themselves.
+	alsoPrefixes  prefixes
+	alsoTemplates []template
+}
+
+type template struct {
+	text string
+	*uritemplate.Template
+	rule scopes.Rule
+}
+
+// prefixes finds the longest of many prefixes by their lengths, of which there are few.
+type prefixes struct {
+	lengths []int // longest first
+	rules   map[string]scopes.Rule
+}
+
+func (p *prefixes) add(prefix string, r scopes.Rule) {
+	if _, ok := p.rules[prefix]; ok {
+		r = both(p.rules[prefix], r)
+	}
+	p.rules[prefix] = r
+	p.lengths = append(p.lengths, len(prefix))
+}
+
+// both is the rule of two names that mean the same; a zero old rule stands for none.
+func both(old, r scopes.Rule) scopes.Rule {
+	if old.IsZero() {
+		return r
+	}
+	return scopes.And(old, r)
+}
+
+// sort is done once everything has been added.
+func (p *prefixes) sort() {
+	slices.Sort(p.lengths)
+	slices.Reverse(p.lengths)
+	p.lengths = slices.Compact(p.lengths)
+}
+
+func (p *prefixes) find(name string) (scopes.Rule, bool) {
+	r, _, ok := p.longest(name)
+	return r, ok
+}
+
+func (p *prefixes) longest(name string) (rule scopes.Rule, length int, ok bool) {
+	for _, n := range p.lengths {
+		if n <= len(name) {
+			if r, ok := p.rules[name[:n]]; ok {
+				return r, n, true
+			}
+		}
+	}
+	return scopes.Rule{}, 0, false
+}
+
+func (t *table) load() *index {
+	if x := t.index.Load(); x != nil {
+		return x
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if x := t.index.Load(); x != nil {
+		return x
+	}
+	x := t.build()
+	t.index.Store(x)
+	return x
+}
+
+func (t *table) build() *index {
+	file := t.fileRules()
+	t.serial++
+	x := &index{serial: t.serial, rights: t.rights, file: file, known: make(map[string]struct{}), everyone: scopes.Authenticated(), annotated: make(map[string]scopes.Rule), followed: !t.followed.isZero()}
+	if len(t.base) > 0 {
+		x.everyone = scopes.And(scopes.Authenticated(), scopes.All(t.base...))
+	}
+	withBase := func(r scopes.Rule) scopes.Rule {
+		for _, s := range r.Scopes() {
+			x.known[s] = struct{}{}
+		}
+		if len(t.base) == 0 {
+			return r
+		}
+		return scopes.And(scopes.All(t.base...), r) // of a zero rule: the zero rule
+	}
+	for _, s := range t.base {
+		x.known[s] = struct{}{}
+	}
+	x.unlisted = withBase(t.unlisted)
+	for name, says := range t.offered {
+		if rule := t.followed.or(file.annotated).of(says); !rule.IsZero() {
+			x.annotated[name] = withBase(rule)
+		}
+	}
+	x.sets = append(x.sets, newRuleset(t.declared, t.order, withBase))
+	if t.file != nil {
+		x.sets = append(x.sets, newRuleset(file.declared, file.order, withBase))
+	}
+	numbers := make(map[string]uint32)
+	for kind := range t.declared {
+		x.logins[kind] = newLogins(target(kind), t.logins[kind], file.logins[kind])
+		exact := make(map[string]scopes.Rule)
+		x.alike[kind] = make(map[string]uint32)
+		for _, set := range x.sets {
+			for name := range set.exact[kind] {
+				op := Operation{Name: name, Method: name, ref: target(kind)}
+				rule, _ := x.search(target(kind), op)
+				exact[name] = rule
+				says := rule.String()
+				for _, l := range x.loginsOf(op) {
+					says += "\n" + l.String()
+				}
+				number, ok := numbers[says]
+				if !ok {
+					number = uint32(len(numbers))
+					numbers[says] = number
+				}
+				x.alike[kind][name] = number
+			}
+		}
+		x.exact[kind] = exact
+	}
+	return x
+}
+
+func newRuleset(declared [targets]map[string]scopes.Rule, order [targets][]string, withBase func(scopes.Rule) scopes.Rule) *ruleset {
+	set := &ruleset{spelled: make(map[string]scopes.Rule), alsoPrefixes: prefixes{rules: make(map[string]scopes.Rule)}}
+	for kind := range declared {
+		set.exact[kind] = make(map[string]scopes.Rule, len(declared[kind]))
+		p := &set.prefixes[kind]
+		p.rules = make(map[string]scopes.Rule)
+		for _, name := range order[kind] {
+			rule := withBase(declared[kind][name])
+			prefix, isPrefix := strings.CutSuffix(name, "*")
+			switch {
+			case target(kind) == resourceTarget && strings.Contains(name, "{"):
+				// The template itself is the name that completion/complete and the list of templates use.
+				set.exact[kind][name] = rule
+				set.templates = append(set.templates, template{name, uritemplate.MustNew(name), rule})
+				for _, spelling := range spellings(name) {
+					if checkTemplate(spelling) == nil {
+						set.alsoTemplates = append(set.alsoTemplates, template{spelling, uritemplate.MustNew(spelling), rule})
+					}
+				}
+			case isPrefix:
+				p.add(prefix, rule)
+				if target(kind) == resourceTarget {
+					for _, spelling := range spellings(prefix) {
+						set.alsoPrefixes.add(spelling, rule)
+					}
+				}
+			default:
+				set.exact[kind][name] = rule
+				if target(kind) == resourceTarget {
+					for _, spelling := range spellings(name) {
+						set.spelled[spelling] = both(set.spelled[spelling], rule)
+					}
+					set.spelled[name] = both(set.spelled[name], rule)
+				}
+			}
+		}
+		p.sort()
+	}
+	set.alsoPrefixes.sort()
+	return set
+}
+
+// find returns the rule of an operation. Without one, reason says how it is to be refused, and the
+// rule is zero.
+func (x *index) find(op Operation) (rule scopes.Rule, reason Reason) {
+	kind := targetOf(op)
+	name := op.Name
+	if kind == methodTarget {
+		name = op.Method
+	}
+	if r, ok := x.exact[kind][name]; ok {
+		return r, ""
+	}
+	defer func() {
+		if recover() != nil {
+			rule, reason = scopes.Rule{}, "" // rules that are too long together, which nobody could know before: nobody meets that
+		}
+	}()
+	return x.search(kind, op)
+}
+
+// search is find, by asking each set. It panics where the rules are longer together than a rule may be.
+func (x *index) search(kind target, op Operation) (scopes.Rule, Reason) {
+	name := op.Name
+	if kind == methodTarget {
+		name = op.Method
+	}
+	var room [4]scopes.Rule
+	rules, found, exact := room[:0], false, false
+	program := false // has a rule
+	for i, set := range x.sets {
+		if r, ok := set.exact[kind][name]; ok {
+			rules, found, exact, program = append(rules, r), true, true, program || i == 0
+		}
+	}
+	if kind == resourceTarget && !exact && hasDotSegments(name) {
+		// A pattern names a place in a hierarchy, and dot segments lead out of it (RFC 3986,
+		// Section 5.2.4). Not even Unlisted may judge such a name.
+		return scopes.Rule{}, ReasonUnsafeURI
+	}
+	for i, set := range x.sets {
+		if _, ok := set.exact[kind][name]; ok {
+			continue
+		}
+		if kind == resourceTarget {
+			r, ok, also := set.findResource(name)
+			if ok {
+				rules, found = append(rules, r), true
+			}
+			rules = append(rules, also...)
+		} else if r, ok := set.prefixes[kind].find(name); ok {
+			rules, found, program = append(rules, r), true, program || i == 0
+		}
+	}
+	r, ok := x.annotated[name]
+	if kind == toolTarget && ok && x.followed && found && !program {
+		rules = append(rules, r)
+	}
+	if !found {
+		switch {
+		case kind == methodTarget && open[name]:
+			r = x.everyone
+		case kind == methodTarget:
+			return scopes.Rule{}, ReasonNoRule
+		case kind == toolTarget && ok:
+		case x.unlisted.IsZero():
+			return scopes.Rule{}, ReasonNoRule
+		default:
+			r = x.unlisted
+		}
+		rules = append(rules, r)
+	}
+	if len(rules) == 1 {
+		return rules[0], ""
+	}
+	return scopes.And(rules...), ""
+}
+
+// findResource is for the URI of a resource that has no exact rule. What also holds must be met whoever has the rule:
+// a handler may treat another spelling of a URI as the same, so the rules of all that it could mean count (RFC
+// 3986, Section 6.2.2).
+func (set *ruleset) findResource(uri string) (rule scopes.Rule, found bool, also []scopes.Rule) {
+	rule, found = set.patterns(uri)
+	if len(set.spelled)+len(set.templates)+len(set.prefixes[resourceTarget].rules) == 0 {
+		return rule, found, nil
+	}
+	narrow := func(name string) {
+		if r, ok := set.alsoPrefixes.find(name); ok {
+			also = append(also, r)
+		}
+		for _, t := range set.alsoTemplates {
+			if t.Regexp().MatchString(name) {
+				also = append(also, t.rule)
+			}
+		}
+	}
+	narrow(uri)
+	for _, spelling := range readings(uri) {
+		if r, ok := set.spelled[spelling]; ok {
+			also = append(also, r)
+		}
+		if r, ok := set.patterns(spelling); ok {
+			also = append(also, r)
+		}
+		narrow(spelling)
+	}
+	return rule, found, also
+}
+
+// patterns is the rule of the templates that match a URI, or else of its longest prefix. Which of
+// several matching templates the handler would choose is its own business, so all must be met.
+func (set *ruleset) patterns(uri string) (scopes.Rule, bool) {
+	var matched []scopes.Rule
+	literal := 0 // what the matching templates say before their first variable
+	for _, t := range set.templates {
+		if t.Regexp().MatchString(uri) {
+			matched = append(matched, t.rule)
+			literal = max(literal, strings.IndexByte(t.text, '{'))
+		}
+	}
+	prefix, length, found := set.prefixes[resourceTarget].longest(uri)
+	if len(matched) == 0 {
+		return prefix, found
+	}
+	if found && length > literal {
+		matched = append(matched, prefix) // it names a place inside of what the templates cover
+	}
+	return scopes.And(matched...), true
+}
+
+// matchesTemplate reports whether a declared name is a template that covers uri.
+func matchesTemplate(name, uri string) bool {
+	if !strings.Contains(name, "{") {
+		return false
+	}
+	t, err := uritemplate.New(name)
+	return err == nil && t.Regexp().MatchString(uri)
+}

@@ -210,9 +210,20 @@ func (v *tab) wait(expression string) {
 }
 
 // press clicks a button or link with a real mouse event and waits for the heading of the next page.
+//
+// Chromium drops what is pressed before a page was painted for the first time. So where nothing at all has come of it, it is
+// pressed once more.
 func (v *tab) press(selector, heading string) {
 	v.t.Helper()
+	v.eval("window.pressed = true") // gone with the page
 	v.click(selector)
+	reached := fmt.Sprintf(`window.pressed !== true || document.querySelector('h1')?.textContent.trim() === %q`, heading)
+	for patience := time.Now().Add(5 * time.Second); v.eval(reached) != true; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(patience) {
+			v.click(selector)
+			break
+		}
+	}
 	v.heading(heading)
 }
 

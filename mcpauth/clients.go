@@ -96,7 +96,7 @@ func (m *Middleware) checkClient(id string, limit ClientLimit, field string, err
 		add("Issuers", "is empty; at another issuer the same client id is another application, so say at which it is this one")
 	}
 	for i, name := range limit.Issuers {
-		if !m.isIssuer(name) {
+		if m.issuerOf(name) == nil {
 			add(fmt.Sprintf("Issuers[%d]", i), "%q is the URL of none of Issuers", name)
 		}
 	}
@@ -130,8 +130,14 @@ func isDocumentURL(id string) bool {
 	return err == nil && u.Scheme == "https" && u.Host != "" && len(u.Path) > 1
 }
 
-func (m *Middleware) isIssuer(name string) bool {
-	return slices.ContainsFunc(m.issuers, func(in *issuer) bool { return in.url == name })
+// issuerOf is the one of Config.Issuers with this URL, or nil.
+func (m *Middleware) issuerOf(url string) *issuer {
+	for _, in := range m.issuers {
+		if in.url == url {
+			return in
+		}
+	}
+	return nil
 }
 
 // shape is what a caller may do under these rights. Listed is false for an application that the
@@ -141,7 +147,8 @@ func (r *rights) shape(m *Middleware, p *Principal) (g scopes.Grant, listed bool
 		return p.own, true
 	}
 	own := r.hierarchy.Extend(p.own)
-	if r.clients == nil || !m.isIssuer(p.issuer) {
+	in := m.issuerOf(p.issuer)
+	if r.clients == nil || in == nil {
 		return own, true // of other callers, whoever vouches for them has said what they may do
 	}
 	limit, ok := r.clients[p.clientID]
@@ -154,11 +161,7 @@ func (r *rights) shape(m *Middleware, p *Principal) (g scopes.Grant, listed bool
 	case limit.unlimited:
 		return own, true
 	}
-	mapping := p.mapping
-	if mapping == nil { // of a NewPrincipal
-		mapping = m.issuers[slices.IndexFunc(m.issuers, func(in *issuer) bool { return in.url == p.issuer })].mapping
-	}
-	return own.Within(r.hierarchy.Extend(mapping.Extend(limit.grant))), true // in the order of own
+	return own.Within(r.hierarchy.Extend(in.mapping.Extend(limit.grant))), true // in the order of own
 }
 
 // standing is what a caller may do under the rights of x.

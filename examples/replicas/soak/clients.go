@@ -110,10 +110,11 @@ type clients struct {
 	mu     sync.Mutex
 	tokens map[string]signed // by what they are for
 	nonce  string
-	used   []usedProof // answered 200
-	gone   []signed    // revoked tokens
-	old    []signed    // the last token of each key that was in use
-	spoilt time.Time   // when the next token is revoked
+	used   []usedProof                     // answered 200
+	gone   []signed                        // revoked tokens
+	old    []signed                        // the last token of each key that was in use
+	spoilt time.Time                       // when the next token is revoked
+	greed  struct{ first, last time.Time } // when the greedy caller asked first, and was answered last
 }
 
 type signed struct{ token, kid string }
@@ -283,6 +284,12 @@ func (c *clients) later(ctx context.Context, n int) {
 func (c *clients) tooMuch(ctx context.Context, n int) {
 	s, sent := c.token(greedy, issuer.Token{}), time.Now()
 	c.judge(greedy, s.kid, sent, c.send(ctx, n, s.token, "", strings.NewReader(strings.Replace(callReport, "%d", "1", 1))), 200, 429)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.greed.first.IsZero() || sent.Before(c.greed.first) {
+		c.greed.first = sent
+	}
+	c.greed.last = time.Now()
 }
 
 // bad sends a token that is never to be accepted.

@@ -106,7 +106,6 @@ func soak(ctx context.Context, h *host, s settings, out io.Writer) error {
 	}
 	warm := min(warmUp, s.length/2)
 	fmt.Fprintf(out, "two replicas, at most %d requests per second for %v after %v of warm-up\n", s.rate, s.length, warm)
-	began := time.Now()
 	c.load(ctx, s.rate, warm)
 	transport.CloseIdleConnections()
 	before := settle(ctx, 0)
@@ -117,7 +116,6 @@ func soak(ctx context.Context, h *host, s settings, out io.Writer) error {
 	go func() { broken <- c.faults.run(ctx, s.length) }()
 	c.load(ctx, s.rate, s.length)
 	err = <-broken
-	lasted := time.Since(began)
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
@@ -127,7 +125,7 @@ func soak(ctx context.Context, h *host, s settings, out io.Writer) error {
 	transport.CloseIdleConnections()
 	after := settle(ctx, before.goroutines)
 	fmt.Fprintf(out, "after   %v\n\n", after)
-	c.conclude(before, after, lasted)
+	c.conclude(before, after)
 	if !c.tally.print(out) {
 		return errors.New("what was WRONG is said above")
 	}
@@ -211,7 +209,7 @@ func (c *clients) load(ctx context.Context, rate int, length time.Duration) {
 func shuffled(n, of int) int { return n * 37 % of }
 
 // conclude says what the table does not.
-func (c *clients) conclude(before, after state, lasted time.Duration) {
+func (c *clients) conclude(before, after state) {
 	const moreGoroutines, moreHeap = 4, 3 << 20
 	if after.goroutines > before.goroutines+moreGoroutines {
 		c.tally.complain("%d goroutines were left behind, more than %d", after.goroutines-before.goroutines, moreGoroutines)
@@ -219,7 +217,8 @@ func (c *clients) conclude(before, after state, lasted time.Duration) {
 	if after.heap > before.heap+moreHeap {
 		c.tally.complain("the heap has grown by %.1f MiB, more than %d", float64(after.heap-before.heap)/(1<<20), moreHeap>>20)
 	}
-	// All replicas together, whatever was lost.
+	// All replicas together, whatever was lost, while he asked: the slowest answer to somebody else may come much later.
+	lasted := c.greed.last.Sub(c.greed.first)
 	most := scarce.Burst + int(lasted.Seconds()*float64(scarce.Events)/scarce.Per.Seconds()) + 1
 	if got := c.tally.of(greedy); got.ok > most {
 		c.tally.complain("the greedy caller got %d calls in %v, more than the %d that the rate allows", got.ok, lasted.Round(time.Second), most)

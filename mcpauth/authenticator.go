@@ -169,7 +169,7 @@ func (m *Middleware) addAuthenticators(cfg Config, errs *mistakes) (headers []st
 			if !slices.Contains(a.headers, canonical) {
 				a.headers = append(a.headers, canonical)
 			}
-			m.stripped[canonical] = struct{}{}
+			m.stripped = append(m.stripped, canonical)
 		}
 		if line := in.Challenge(); line != "" {
 			if err := m.addChallenge(line); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"strings"
@@ -142,10 +143,12 @@ func isBuffered(r *http.Request) bool {
 
 // inner is the request that the wrapped handler gets.
 func (req *request) inner(r *http.Request, header http.Header, body []byte) *http.Request {
-	out := r.WithContext(req)
+	out := &req.out
+	*out = *r.WithContext(req)
 	out.Header, out.Trailer = header, nil
 	if r.Method == http.MethodPost {
-		out.Body = io.NopCloser(bytes.NewReader(body))
+		req.body.Reset(body)
+		out.Body = &req.body
 	} else {
 		// Nobody has looked at it, and a handler that does not look at the method may run what it says.
 		out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, 0, nil
@@ -153,6 +156,12 @@ func (req *request) inner(r *http.Request, header http.Header, body []byte) *htt
 	}
 	return out
 }
+
+// A whole body has been read already. Its zero value is empty.
+type whole struct{ bytes.Reader }
+
+// Close implements io.Closer.
+func (*whole) Close() error { return nil }
 
 // withoutDetours removes what would make a handler, or a server behind it, take another request than
 // the one that was decided: another method, another path (both by frameworks that honour such headers),
@@ -169,15 +178,12 @@ func withoutDetours(header http.Header) {
 // withoutCredentials copies the header without what must never reach tool code or an upstream (MCP,
 // Token Passthrough).
 func (m *Middleware) withoutCredentials(h http.Header) http.Header {
-	out := make(http.Header, len(h))
-	for name, values := range h {
-		switch name {
-		case "Authorization", "Proxy-Authorization", "Dpop":
-		default:
-			if _, ok := m.stripped[name]; !ok {
-				out[name] = values
-			}
-		}
+	out := maps.Clone(h) // which costs less than to insert what remains
+	if out == nil {
+		return make(http.Header)
+	}
+	for _, name := range m.stripped {
+		delete(out, name)
 	}
 	return out
 }

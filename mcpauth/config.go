@@ -196,10 +196,10 @@ type Middleware struct {
 	cache      *tokencache.Cache[*accessToken] // nil: nothing is remembered
 
 	authenticators  []*authentication
-	apiKeys         []*apiKeys          // those among them
-	otherChallenges []string            // theirs
-	countable       []string            // fields of which a request may have one, once
-	stripped        map[string]struct{} // fields that the handler must not see, besides the usual ones
+	apiKeys         []*apiKeys // those among them
+	otherChallenges []string   // theirs
+	countable       []string   // fields of which a request may have one, once
+	stripped        []string   // fields that the handler must not see
 
 	origins       *cors.Policy
 	metadata      http.Handler
@@ -296,7 +296,7 @@ func New(cfg Config) (*Middleware, error) {
 	if len(m.base) == 0 && (cfg.Metadata == nil || len(cfg.Metadata.ScopesSupported) == 0) {
 		m.warnings = append(m.warnings, "BaseScopes: it is empty, so clients ask for no scope, or for every one, at their first login")
 	}
-	m.stripped = make(map[string]struct{})
+	m.stripped = []string{"Authorization", "Proxy-Authorization", "Dpop"}
 	if len(cfg.Issuers) > 0 {
 		m.addIssuers(cfg, &errs)
 		m.addDPoP(cfg, &errs)

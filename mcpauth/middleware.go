@@ -98,7 +98,7 @@ func (h *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { m.answered(w.Header(), req) }() // after a panic too: the answer may have begun
 	if !h.isSDK {
-		req.sdkAsks = func() { h.sdkAsks(r, req) }
+		req.unknown, req.outer = h, r
 		if h.stopped(w, inner, req) {
 			h.refuseUnprotected(w, r, req, nil)
 			return
@@ -202,7 +202,8 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 	}
 	revision := r.Header.Get("Mcp-Protocol-Version")
 
-	var ops []pending
+	var room [1]pending // batches are rare
+	ops := room[:0]
 	var body []byte
 	switch r.Method {
 	case http.MethodPost:
@@ -227,9 +228,9 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 			m.refuseRequest(r, req, a.status, &why)
 			return stop(a, envelope.RequestID(body))
 		}
-		ops = pendingOf(env)
+		ops = pendingOf(ops, env)
 	case http.MethodGet, http.MethodDelete:
-		ops = []pending{{op: Operation{Method: r.Method}}}
+		ops = append(ops, pending{op: Operation{Method: r.Method}})
 	default:
 		limitUnread(w, r)
 		a := answer{status: http.StatusMethodNotAllowed, allow: allowedMethods}
@@ -283,9 +284,10 @@ type pending struct {
 	trace     string // traceparent of _meta, unchecked
 }
 
-func pendingOf(env *envelope.Envelope) []pending {
-	out := make([]pending, len(env.Operations))
-	for i, o := range env.Operations {
+// pendingOf appends to out, which is empty, all that a body asks for.
+func pendingOf(out []pending, env *envelope.Envelope) []pending {
+	for i := range env.Operations {
+		o := &env.Operations[i]
 		p := pending{op: Operation{Method: o.Method, Name: o.Name}, id: o.ID, arguments: o.Arguments, trace: o.Traceparent}
 		switch o.Target {
 		case envelope.Tool:
@@ -295,13 +297,10 @@ func pendingOf(env *envelope.Envelope) []pending {
 		case envelope.Resource, envelope.Template:
 			p.op.ref = resourceTarget
 		}
-		out[i] = p
-	}
-	for i := range out {
-		// The refusal of a batch is about no single message, and nobody needs an endless id echoed.
-		if env.Batch || len(out[i].id) > maxEchoedID {
-			out[i].id = nil
+		if env.Batch || len(p.id) > maxEchoedID {
+			p.id = nil // the refusal of a batch is about no single message, and nobody needs an endless id echoed
 		}
+		out = append(out, p)
 	}
 	return out
 }
@@ -311,13 +310,13 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 	var (
 		first    = -1 // the refusal that is answered
 		refusals = make([]*Error, 0, 4)
-		rules    = make([]verdict, len(ops))
+		rules    = make([]verdict, 0, 1)
 		x        = m.rules.load()
 	)
 	req.rules = x.serial
 	for i, o := range ops {
 		v := m.judge(x, req.principal, o.op)
-		rules[i] = v
+		rules = append(rules, v)
 		e := m.refusal(req.principal, v, o.op)
 		if e == nil && m.policy != nil {
 			e = m.askPolicy(r.Context(), &Call{

@@ -53,7 +53,7 @@ func (m *Middleware) addMutualTLS(cfg Config, errs *mistakes) {
 		errs.add("MutualTLS.DangerouslyTrustHeader", "%q has another meaning; write the header in which the proxy hands on the certificate", name)
 	}
 	m.mutualTLS.DangerouslyTrustHeader = canonical
-	m.stripped[canonical] = struct{}{}
+	m.stripped = append(m.stripped, canonical)
 	m.warnings = append(m.warnings, "MutualTLS.DangerouslyTrustHeader: whoever reaches this server without the proxy can claim any certificate; see its documentation")
 }
 

@@ -13,20 +13,24 @@ import (
 type flag = atomic.Bool
 
 // A request is one HTTP request that is being served. It is also the context of its inner handler:
-// one allocation carries the caller and the SDK's TokenInfo. The TokenInfo belongs to this request
-// alone, since a tool may append to its scopes.
+// one allocation carries the caller, the SDK's TokenInfo, and the request that the inner handler gets. None
+// of it is used again for another request: the SDK's tools may outlive this one, and one may append to the
+// scopes of its TokenInfo.
 type request struct {
 	context.Context
 	known
 	m        *Middleware
+	out      http.Request   // what the inner handler gets
+	body     whole          // of out
 	info     auth.TokenInfo // made when the SDK asks for it
 	infoOnce sync.Once
 
-	standalone    bool   // a stream of its own, not the answer to a call
-	guardExpected bool   // the SDK will pass this request to its receiving middleware
-	hidesAddress  bool   // the SDK's own check of Host is left out
-	sdkAsks       func() // called when somebody behind a handler of unknown kind asks for the TokenInfo; nil: no need to know
-	asked         flag   // the SDK is behind, under whatever wrapper
+	standalone    bool          // a stream of its own, not the answer to a call
+	guardExpected bool          // the SDK will pass this request to its receiving middleware
+	hidesAddress  bool          // the SDK's own check of Host is left out
+	unknown       *protected    // a handler of unknown kind, told when somebody behind it asks for the TokenInfo; nil: no need to know
+	outer         *http.Request // what it was given
+	asked         flag          // the SDK is behind, under whatever wrapper
 }
 
 // known is the part of a request that its TokenInfo leads to. The SDK hands that to tools, which may
@@ -59,8 +63,8 @@ func (r *request) Value(key any) any {
 		return nil // a caller in the context around Wrap, such as that of the whole process, is not this one's
 	}
 	if sdkKey != nil && key == sdkKey && r.principal != nil {
-		if r.sdkAsks != nil {
-			r.sdkAsks()
+		if r.unknown != nil {
+			r.unknown.sdkAsks(r.outer, r)
 		}
 		return r.tokenInfo()
 	}

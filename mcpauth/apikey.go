@@ -179,7 +179,7 @@ var errUnknownKey = errors.New("the API key is not known")
 func (a *apiKeys) Authenticate(r *http.Request) (*Principal, error) {
 	key := ""
 	if a.header == headerAuthorization {
-		if creds, err := authheader.Parse(r.Header); err == nil && creds.IsBearer() {
+		if creds, err := authheader.Parse(r.Header, nil); err == nil && creds.IsBearer() {
 			key = creds.Token
 		}
 	} else if fields := r.Header[a.header]; len(fields) == 1 {

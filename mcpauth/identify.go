@@ -24,13 +24,36 @@ type refusal struct {
 	why    explanation
 }
 
+// presented is what the Authorization field of a request holds. Reading it says nothing about who is calling.
+type presented struct {
+	authheader.Credentials
+	err   error             // that the field is none, or no credential
+	hash  [sha256.Size]byte // of the token: its name in the cache, and what a proof says of it; zero for a scheme that is not ours
+	known *accessToken      // what is remembered of this token; verify says whether that still counts
+}
+
+// present reads the field. A token that is remembered was once read character by character.
+func (m *Middleware) present(h http.Header) (c presented) {
+	c.Credentials, c.err = authheader.Parse(h, func(token string) bool {
+		c.Token = token
+		m.recall(&c)
+		return c.known != nil
+	})
+	return c
+}
+
+// recall looks for the token in the cache.
+func (m *Middleware) recall(c *presented) {
+	c.hash = hashOf(c.Token)
+	c.known, _ = m.cache.Get(c.hash)
+}
+
 // identify finds out who is calling, from one credential: the token itself first, then the proof that
 // the caller is the one to whom it was issued, and last what the outside world has to say. Without a
 // Principal, there is a refusal. out is the header of the answer, which may get a nonce. Where too much that was
 // bad has come from this address, only tokens that are remembered as good count for wait.
-func (m *Middleware) identify(out http.Header, r *http.Request, wait time.Duration) (*Principal, *refusal) {
-	creds, err := authheader.Parse(r.Header)
-	used := schemeOf(creds)
+func (m *Middleware) identify(out http.Header, r *http.Request, c *presented, wait time.Duration) (*Principal, *refusal) {
+	err, used := c.err, schemeOf(c.Credentials)
 	inQuery := r.URL.RawQuery != "" && authheader.QueryToken(r.URL.RawQuery)
 	if len(m.authenticators) > 0 {
 		if n := m.credentialFields(r); n > 1 || n == 1 && inQuery {
@@ -58,17 +81,17 @@ func (m *Middleware) identify(out http.Header, r *http.Request, wait time.Durati
 	case inQuery:
 		return nil, &refusal{m.invalidRequest("The request holds more than one credential"),
 			explanation{reason: ReasonMultipleCredentials, expected: "one credential", got: "one in the header and one in the query"}}
-	case wait > 0 && !m.remembers(creds.Token):
+	case wait > 0 && !m.remembers(c):
 		return nil, tooManyFailures(m.limits, wait)
 	case used == 0 || used == dpopScheme && m.schemes&dpopScheme == 0 || m.schemes == 0:
-		return nil, &refusal{m.unauthorized(), explanation{reason: ReasonUnsupportedScheme, expected: m.acceptedSchemes(), got: schemeName(creds.Scheme)}}
+		return nil, &refusal{m.unauthorized(), explanation{reason: ReasonUnsupportedScheme, expected: m.acceptedSchemes(), got: schemeName(c.Scheme)}}
 	case m.schemes&used == 0:
 		// DPOP-12. No look at the token: its owner has to get another one, or to send it in another way.
 		return nil, &refusal{m.invalidToken(used, "An access token that is bound to a key is required, with its proof"), explanation{
 			reason: ReasonDPoPRequired, expected: "the scheme DPoP, since Config.DPoP.Mode is DPoPRequired", got: "Bearer",
 			cure: "use a client that does DPoP, or accept plain bearer tokens as well with DPoPOptional"}}
 	}
-	return m.identifyToken(out, r, used, creds.Token)
+	return m.identifyToken(out, r, used, c)
 }
 
 // holdsOther reports whether a request has anything that an Authenticator could take for credentials.
@@ -77,9 +100,8 @@ func (m *Middleware) holdsOther(r *http.Request) bool {
 }
 
 // remembers reports whether a token is known to be good, so that accepting it costs no more than refusing it.
-func (m *Middleware) remembers(token string) bool {
-	t, ok := m.cache.Get(hashOf(token))
-	return ok && t.current(m.now())
+func (m *Middleware) remembers(c *presented) bool {
+	return c.err == nil && c.known != nil && c.known.current(m.now())
 }
 
 // An accessToken is what one good token says, as the cache remembers it. What can change while it lives,
@@ -96,13 +118,12 @@ type accessToken struct {
 	proofKey  atomic.Pointer[dpop.Key] // of the last accepted proof: the next one is probably made with it
 }
 
-func (m *Middleware) identifyToken(out http.Header, r *http.Request, used schemes, token string) (*Principal, *refusal) {
-	hash := hashOf(token)
-	t, refused := m.accessToken(r.Context(), used, token, hash)
+func (m *Middleware) identifyToken(out http.Header, r *http.Request, used schemes, c *presented) (*Principal, *refusal) {
+	t, refused := m.accessToken(r.Context(), used, c)
 	if refused != nil {
 		return nil, refused
 	}
-	proof, refused := m.possession(out, r, used, t, hash)
+	proof, refused := m.possession(out, r, used, t, c.hash)
 	if refused != nil {
 		refused.why.caller = t.principal
 		return nil, refused
@@ -135,15 +156,15 @@ func (m *Middleware) askRevoked(ctx context.Context, used schemes, p *Principal)
 	return nil
 }
 
-// hashOf is the SHA-256 of a token: its name in the cache, and what a proof says of it.
+// hashOf is the SHA-256 of a token.
 func hashOf(token string) [sha256.Size]byte {
 	var room [2 << 10]byte // most tokens fit, and need no copy on the heap then
 	return sha256.Sum256(append(room[:0], token...))
 }
 
 // accessToken is verify, with the answer to what is refused.
-func (m *Middleware) accessToken(ctx context.Context, used schemes, token string, hash [sha256.Size]byte) (*accessToken, *refusal) {
-	t, err := m.verify(ctx, token, hash)
+func (m *Middleware) accessToken(ctx context.Context, used schemes, c *presented) (*accessToken, *refusal) {
+	t, err := m.verify(ctx, c)
 	if err == nil {
 		return t, nil
 	}
@@ -186,8 +207,9 @@ func explainToken(err error) tokenRefusal {
 }
 
 // verify verifies a token, or remembers that it has been verified. An error is for explainToken.
-func (m *Middleware) verify(ctx context.Context, token string, hash [sha256.Size]byte) (*accessToken, error) {
-	if t, ok := m.cache.Get(hash); ok {
+func (m *Middleware) verify(ctx context.Context, c *presented) (*accessToken, error) {
+	token, hash := c.Token, c.hash
+	if t := c.known; t != nil {
 		if t.current(m.now()) && t.principal.rights == m.rules.load().rights {
 			return t, nil
 		}

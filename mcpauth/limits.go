@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/go-mcpauth/sdk/internal/authheader"
 	"github.com/go-mcpauth/sdk/internal/clientaddr"
 	"github.com/go-mcpauth/sdk/internal/ratelimit"
 )
@@ -396,7 +395,7 @@ type look struct {
 
 // look counts a request with credentials that are not known to be good. A memory that is full, and a source that cannot be
 // told, limit nobody, or a flood from many addresses would shut out everyone.
-func (m *Middleware) look(r *http.Request) (l look) {
+func (m *Middleware) look(r *http.Request, c *presented) (l look) {
 	if m.limits == nil || m.limits.failed == nil || m.credentialFields(r) == 0 && !m.holdsOther(r) {
 		return l
 	}
@@ -404,7 +403,7 @@ func (m *Middleware) look(r *http.Request) (l look) {
 	if source == "" {
 		return l
 	}
-	if creds, err := authheader.Parse(r.Header); err == nil && m.remembers(creds.Token) {
+	if m.remembers(c) {
 		return l
 	}
 	bucket := ratelimit.Bucket{Key: countOfEvents("failures", "", m.limits.failures, source).bucket.Key, Rate: m.limits.failures.in()}

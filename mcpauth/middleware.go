@@ -140,8 +140,9 @@ func (h *protected) admit(w http.ResponseWriter, r *http.Request) (inner *http.R
 		w.WriteHeader(http.StatusNoContent)
 		return nil, nil
 	}
-	look := m.look(r)
-	p, refused := m.identify(w.Header(), r, look.wait)
+	c := m.present(r.Header)
+	look := m.look(r, &c)
+	p, refused := m.identify(w.Header(), r, &c, look.wait)
 	if !m.isFailure(r, refused) {
 		look.good()
 	}

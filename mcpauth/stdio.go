@@ -2,11 +2,12 @@ package mcpauth
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+
+	"github.com/go-mcpauth/sdk/internal/authheader"
 )
 
 // Stdio says who is calling over standard input and output, or any other transport without HTTP. Exactly
@@ -91,12 +92,14 @@ func (m *Middleware) stdioToken(ctx context.Context, token string) (*Principal, 
 	if m.schemes&bearerScheme == 0 {
 		return nil, errors.New("DPoPRequired accepts no token that is not bound to a key, and none that is can be used here")
 	}
-	return m.stdioPrincipal(ctx, token, hashOf(token))
+	return m.stdioPrincipal(ctx, token)
 }
 
 // stdioPrincipal is the caller as the token says now: rights may change where it is introspected.
-func (m *Middleware) stdioPrincipal(ctx context.Context, token string, hash [sha256.Size]byte) (*Principal, error) {
-	t, err := m.verify(ctx, token, hash)
+func (m *Middleware) stdioPrincipal(ctx context.Context, token string) (*Principal, error) {
+	c := presented{Credentials: authheader.Credentials{Token: token}}
+	m.recall(&c)
+	t, err := m.verify(ctx, &c)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +108,7 @@ func (m *Middleware) stdioPrincipal(ctx context.Context, token string, hash [sha
 	}
 	p := *t.principal
 	p.fixed = true
-	p.again = func(ctx context.Context) (*Principal, error) { return m.stdioPrincipal(ctx, token, hash) }
+	p.again = func(ctx context.Context) (*Principal, error) { return m.stdioPrincipal(ctx, token) }
 	return &p, nil
 }
 

@@ -70,8 +70,11 @@ func (c Credentials) MarshalText() ([]byte, error) { return []byte(c.String()), 
 // some other authenticator claims it: then neither [Credentials.IsBearer] nor [Credentials.IsDPoP] holds. Even there a list of credentials
 // is refused, because a proxy in front may act on another member of it than the one that is read here.
 //
+// Most of the time goes to the characters of the token. So known is asked about a token of ours before they are looked at: it reports
+// whether this very token has been through Parse before. Nil knows none.
+//
 // Parse returns the zero Credentials beside every error but [ErrTooLong], beside which the scheme says whose challenge carries the error.
-func Parse(h http.Header) (Credentials, error) {
+func Parse(h http.Header, known func(token string) bool) (Credentials, error) {
 	lines := h["Authorization"]
 	switch len(lines) {
 	case 0:
@@ -113,6 +116,10 @@ func Parse(h http.Header) (Credentials, error) {
 		if err := checkForeign(rest); err != nil {
 			return Credentials{}, err
 		}
+		c.Token = rest
+		return c, nil
+	}
+	if known != nil && known(rest) {
 		c.Token = rest
 		return c, nil
 	}

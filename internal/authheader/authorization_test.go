@@ -86,7 +86,7 @@ var parseTests = []struct {
 func TestParse(t *testing.T) {
 	for _, tt := range parseTests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := authheader.Parse(http.Header{"Authorization": {tt.value}})
+			c, err := authheader.Parse(http.Header{"Authorization": {tt.value}}, nil)
 			require.ErrorIs(t, err, tt.err)
 			require.Equal(t, authheader.Credentials{Scheme: tt.scheme, Token: tt.token}, c)
 		})
@@ -95,15 +95,15 @@ func TestParse(t *testing.T) {
 
 func TestCH13_FieldLinesAreCounted(t *testing.T) {
 	for _, lines := range [][]string{nil, {}} {
-		_, err := authheader.Parse(http.Header{"Authorization": lines})
+		_, err := authheader.Parse(http.Header{"Authorization": lines}, nil)
 		require.ErrorIs(t, err, authheader.ErrNone)
 	}
 	for _, lines := range [][]string{{"Bearer a", "Bearer a"}, {"Bearer a", ""}, {"Basic a", "Bearer a"}, {"", "", ""}} {
-		c, err := authheader.Parse(http.Header{"Authorization": lines})
+		c, err := authheader.Parse(http.Header{"Authorization": lines}, nil)
 		require.ErrorIs(t, err, authheader.ErrMultiple, "%q", lines)
 		require.Zero(t, c)
 	}
-	_, err := authheader.Parse(nil)
+	_, err := authheader.Parse(nil, nil)
 	require.ErrorIs(t, err, authheader.ErrNone)
 }
 
@@ -133,7 +133,7 @@ func TestSEC02_CredentialsNeverShowTheToken(t *testing.T) {
 func TestParseAllocatesNothing(t *testing.T) {
 	h := http.Header{"Authorization": {"Bearer " + strings.Repeat("a", 1000)}}
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		if c, err := authheader.Parse(h); err != nil || !c.IsBearer() {
+		if c, err := authheader.Parse(h, nil); err != nil || !c.IsBearer() {
 			t.Fatal(err)
 		}
 	}))
@@ -187,7 +187,7 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		c, err := authheader.Parse(http.Header{"Authorization": {value}})
+		c, err := authheader.Parse(http.Header{"Authorization": {value}}, nil)
 		m := refCredentials.FindStringSubmatch(value)
 		if len(value)-len("Bearer ") >= authheader.MaxToken-1 {
 			return // the cap has its own table rows
@@ -202,7 +202,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil && c != (authheader.Credentials{}) {
 			t.Fatalf("Parse(%q): credentials beside %v", value, err)
 		}
-		if _, err := authheader.Parse(http.Header{"Authorization": {value, "x"}}); err == nil {
+		if _, err := authheader.Parse(http.Header{"Authorization": {value, "x"}}, nil); err == nil {
 			t.Fatal("two lines accepted")
 		}
 	})
@@ -212,7 +212,7 @@ func BenchmarkParse(b *testing.B) {
 	h := http.Header{"Authorization": {"Bearer " + strings.Repeat("eyJhbGci", 140)}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := authheader.Parse(h); err != nil {
+		if _, err := authheader.Parse(h, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -234,7 +234,7 @@ func TestParse_EveryPlace(t *testing.T) {
 		for at := range len(good) {
 			for _, bad := range []string{" ", "\x00", "\x80", "\xff", "\"", ",", "(", "@", "[", "`", "{", "\x7f"} {
 				text := good[:at] + bad + good[at+1:]
-				_, err := authheader.Parse(http.Header{"Authorization": {"Bearer " + text}})
+				_, err := authheader.Parse(http.Header{"Authorization": {"Bearer " + text}}, nil)
 				if bad == " " && (at == 0 && length > 0) {
 					require.NoError(t, err, "a further space before the token")
 					continue
@@ -242,7 +242,7 @@ func TestParse_EveryPlace(t *testing.T) {
 				require.Error(t, err, "%q", text)
 			}
 		}
-		_, err := authheader.Parse(http.Header{"Authorization": {"Bearer " + good}})
+		_, err := authheader.Parse(http.Header{"Authorization": {"Bearer " + good}}, nil)
 		require.NoError(t, err)
 	}
 }

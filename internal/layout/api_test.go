@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -67,13 +68,17 @@ func declared(t *testing.T, fset *token.FileSet, decl ast.Decl) (lines []string)
 		d.Body, d.Doc = nil, nil
 		return []string{text(t, fset, d)}
 	case *ast.GenDecl:
-		for _, spec := range d.Specs {
+		var last *ast.ValueSpec // whose type and value a constant without any repeats
+		for n, spec := range d.Specs {
 			switch s := spec.(type) {
 			case *ast.ValueSpec:
-				for _, name := range s.Names {
+				if s.Type != nil || s.Values != nil {
+					last = s
+				}
+				for i, name := range s.Names {
 					if name.IsExported() {
 						documented(t, name, d.Doc, s.Doc, s.Comment)
-						lines = append(lines, d.Tok.String()+" "+name.Name)
+						lines = append(lines, d.Tok.String()+" "+name.Name+valueOf(t, fset, d.Tok, last, i, n))
 					}
 				}
 			case *ast.TypeSpec:
@@ -88,8 +93,27 @@ func declared(t *testing.T, fset *token.FileSet, decl ast.Decl) (lines []string)
 	return lines
 }
 
+// valueOf is the declared type, and of a constant its value, which programs and logs may compare: the texts of
+// reasons are as much a promise as the names of functions.
+func valueOf(t *testing.T, fset *token.FileSet, tok token.Token, s *ast.ValueSpec, i, iota int) (out string) {
+	if s.Type != nil {
+		out += " " + text(t, fset, s.Type)
+	}
+	if tok == token.CONST && i < len(s.Values) {
+		value := text(t, fset, s.Values[i])
+		if value == "iota" {
+			value = strconv.Itoa(iota)
+		}
+		out += " = " + value
+	}
+	return out
+}
+
 func typeLines(t *testing.T, fset *token.FileSet, s *ast.TypeSpec) (lines []string) {
 	prefix := "type " + s.Name.Name + " "
+	if s.Assign.IsValid() {
+		prefix += "= "
+	}
 	switch typ := s.Type.(type) {
 	case *ast.StructType:
 		lines = append(lines, prefix+"struct")
@@ -98,6 +122,9 @@ func typeLines(t *testing.T, fset *token.FileSet, s *ast.TypeSpec) (lines []stri
 		for _, field := range typ.Fields.List {
 			// A comment may stand for the fields directly below it as well.
 			group = field.Doc != nil || field.Comment != nil || group
+			if field.Names == nil { // embedded: its exported fields and methods are those of the struct
+				lines = append(lines, prefix+"struct, "+text(t, fset, field.Type))
+			}
 			for _, name := range field.Names {
 				if name.IsExported() {
 					require.True(t, group, "field %s.%s has no comment", s.Name, name)
@@ -108,8 +135,11 @@ func typeLines(t *testing.T, fset *token.FileSet, s *ast.TypeSpec) (lines []stri
 	case *ast.InterfaceType:
 		lines = append(lines, prefix+"interface")
 		for _, method := range typ.Methods.List {
+			if method.Names == nil {
+				lines = append(lines, prefix+"interface, "+text(t, fset, method.Type))
+			}
 			for _, name := range method.Names {
-				lines = append(lines, prefix+"interface, "+name.Name+text(t, fset, method.Type))
+				lines = append(lines, prefix+"interface, "+name.Name+strings.TrimPrefix(text(t, fset, method.Type), "func"))
 			}
 		}
 	default:

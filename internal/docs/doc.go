@@ -1,5 +1,6 @@
 // Package docs holds no code: its tests keep what README.md and the pages under docs say true. Every snippet of Go is
-// type-checked, every policy in JSON loads, every link leads somewhere, and the table of refusals follows from the source.
+// type-checked, every policy in JSON loads, every link leads somewhere, every test that is named exists, and the table of
+// refusals and the numbers in docs/security.md follow from the source.
 //
 // # Snippets
 //

@@ -9,6 +9,11 @@ import (
 	"github.com/go-mcpauth/sdk/mcpauth/idp"
 )
 
+func onlyClients(in mcpauth.Issuer, ids ...string) mcpauth.Issuer {
+	in.ClientIDs = ids
+	return in
+}
+
 // The pages under docs/providers say what goes wrong with each provider and which reason stands in the log then. These are the tokens
 // that somebody sends who has not done what the page says.
 func TestTrapsOfTheProviderPages(t *testing.T) {
@@ -19,6 +24,8 @@ func TestTrapsOfTheProviderPages(t *testing.T) {
 	)
 	part := base64.RawURLEncoding.EncodeToString
 	jwe := strings.Join([]string{part([]byte(`{"alg":"dir","enc":"A256GCM","iss":"https://acme.eu.auth0.com/"}`)), "", part([]byte("iv")), part([]byte("text")), part([]byte("tag"))}, ".")
+	hmac := strings.Join([]string{part([]byte(`{"alg":"HS256","typ":"JWT","kid":"legacy"}`)),
+		part([]byte(`{"iss":"https://abcdefghijkl.supabase.co/auth/v1","aud":"authenticated","sub":"ada","client_id":"c","exp":1767229200}`)), part([]byte("mac"))}, ".")
 	opaque := func(text string) token {
 		return token{Header: map[string]any{"alg": "RS256"}, Claims: map[string]any{"opaque": text}}
 	}
@@ -74,6 +81,8 @@ func TestTrapsOfTheProviderPages(t *testing.T) {
 		{"Stytch: typ", one(idp.Stytch("auth.example.com", "project-test-00000000-0000-4000-8000-000000000001")), sample(t, "stytch"), mcpauth.ReasonType},
 		{"Stytch: the older issuer", one(idp.Stytch("auth.example.com", "project-test-00000000-0000-4000-8000-000000000001")), sample(t, "stytch").with(map[string]any{"iss": "stytch.com/project-test-00000000-0000-4000-8000-000000000001"}), mcpauth.ReasonUnknownIssuer},
 		{"Supabase: a session of its own pages", one(idp.Supabase("abcdefghijkl")), sample(t, "supabase").with(map[string]any{"client_id": nil}), mcpauth.ReasonIDToken},
+		{"Supabase: the legacy secret", one(idp.Supabase("abcdefghijkl")), opaque(hmac), mcpauth.ReasonAlgorithm},
+		{"Supabase: another client", one(onlyClients(idp.Supabase("abcdefghijkl"), "desk")), sample(t, "supabase"), mcpauth.ReasonClient},
 		{"Descope: typ", one(idp.Descope("P2exampleproject")), sample(t, "workos").with(map[string]any{"iss": "https://api.descope.com/v1/apps/P2exampleproject", "aud": "P2exampleproject"}), mcpauth.ReasonType},
 		{"Descope: the issuer of a registered server", one(idp.Descope("P2exampleproject")), sample(t, "workos").with(map[string]any{"iss": "https://api.descope.com/v1/apps/agentic/P2exampleproject/MS2exampleserver"}), mcpauth.ReasonUnknownIssuer},
 		{"Scalekit: typ", idp.Scalekit("acme.scalekit.com", "res_123456789"), sample(t, "workos").with(map[string]any{"iss": "https://acme.scalekit.com", "aud": "res_123456789"}), mcpauth.ReasonType},

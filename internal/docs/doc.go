@@ -1,5 +1,6 @@
 // Package docs holds no code: its tests keep what README.md and the pages under docs say true. Every snippet of Go is
-// type-checked, every policy in JSON loads, every link leads somewhere, and the table of refusals follows from the source.
+// type-checked, every policy in JSON loads, every link leads somewhere, and the table of refusals follows from the source. The table
+// of identity providers follows from their presets, each of which has a page, and the tests that those pages show are run.
 //
 // # Snippets
 //

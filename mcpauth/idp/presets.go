@@ -151,7 +151,7 @@ func Presets() []Preset {
 				read(AboutRoles, "roles; permissions of entities", fusionClaims),
 				read(AboutFormat, "JWT", fusionExample),
 				read(AboutClients, "registered beforehand; no registration", fusionClients),
-				heard(AboutResource, "not known"),
+				read(AboutResource, "among the authorizedResourceUris of the application, since 1.67", fusionMCP),
 			}},
 		{"Keycloak", `idp.Keycloak("https://keycloak.example.com/realms/acme", "mcp-server")`,
 			one(Keycloak("https://keycloak.example.com/realms/acme", "mcp-server")), []Fact{
@@ -173,7 +173,7 @@ func Presets() []Preset {
 			read(AboutScopes, "scope, a string", logtoClaims),
 			read(AboutRoles, "none, but for custom claims", logtoClaims),
 			read(AboutFormat, "JWT for an API resource, opaque without one", logtoClaims),
-			read(AboutClients, "registered beforehand, as third-party applications", logtoClients),
+			read(AboutClients, "documents where the dynamic app was turned on; else registered beforehand, as third-party applications", logtoDynamic),
 			read(AboutResource, "the identifier of an API resource", logtoResources),
 		}},
 		{"Microsoft Entra ID, v2.0 tokens", `idp.Entra("` + tenant + `", "` + api + `")`, one(Entra(tenant, api)), []Fact{
@@ -338,8 +338,8 @@ func Presets() []Preset {
 			read(AboutScopes, "none", zitadelClaims),
 			read(AboutRoles, "names of members of urn:zitadel:iam:org:project:roles", zitadelRoles),
 			read(AboutFormat, "opaque, or JWT by a setting of the application", zitadelClaims),
-			read(AboutClients, "registration where it was turned on", zitadelClients),
-			heard(AboutResource, "not known; a scope asks for the project"),
+			read(AboutClients, "registration and documents where they were turned on", zitadelClients),
+			read(AboutResource, "ignored; a scope asks for the project", zitadelDocuments),
 		}},
 	}
 }

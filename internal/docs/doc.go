@@ -1,6 +1,7 @@
 // Package docs holds no code: its tests keep what README.md and the pages under docs say true. Every snippet of Go is
 // type-checked, every policy in JSON loads, every link leads somewhere, every test that is named exists, and the table of
-// refusals and the numbers in docs/security.md follow from the source.
+// refusals and the numbers in docs/security.md follow from the source. The table of identity providers follows from their
+// presets, each of which has a page, and the tests that those pages show are run.
 //
 // # Snippets
 //

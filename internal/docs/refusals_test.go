@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var update = flag.Bool("update", false, "rewrite the tables of docs/refusals.md")
+var update = flag.Bool("update", false, "rewrite the tables of docs/refusals.md and docs/providers/README.md")
 
 const begin, end = "<!-- The tables below are generated: go test ./internal/docs -run TestRefusals -update -->", "<!-- End of the tables. -->"
 

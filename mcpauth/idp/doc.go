@@ -6,7 +6,8 @@
 //	auth, err := mcpauth.New(mcpauth.Config{Resource: resource, Issuers: []mcpauth.Issuer{in}})
 //
 // Nothing is asked of the provider, and nothing is special about the result: what a preset sets can be written by hand. The table
-// presets.md shows what each sets, and where that is written down.
+// presets.md shows what each sets, and where that is written down. docs/providers has a page for each: what to set in the console of
+// the provider, and what goes wrong.
 //
 // # Evidence
 //

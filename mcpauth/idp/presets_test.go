@@ -35,7 +35,8 @@ func TestUnverifiedFactsLoosenNothing(t *testing.T) {
 				require.NotEmpty(t, f.Says)
 				require.Equal(t, f.Verified, f.Source != "", "%s: a source, or unverified", f.About)
 			}
-			require.Equal(t, []idp.About{idp.AboutIssuer, idp.AboutKeys, idp.AboutType, idp.AboutAudience, idp.AboutScopes, idp.AboutRoles}, about)
+			require.Equal(t, []idp.About{idp.AboutIssuer, idp.AboutKeys, idp.AboutType, idp.AboutAudience, idp.AboutScopes, idp.AboutRoles,
+				idp.AboutFormat, idp.AboutClients, idp.AboutResource}, about)
 			for _, in := range p.Issuers {
 				if !fact(p, idp.AboutType).Verified {
 					require.Nil(t, in.TokenTypes, "at+jwt alone")

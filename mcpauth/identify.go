@@ -32,12 +32,13 @@ type presented struct {
 	known *accessToken      // what is remembered of this token; verify says whether that still counts
 }
 
-// present reads the field. A token that is remembered was once read character by character.
+// present reads the field. A JWT that is remembered holds base64url and dots, or it would not have been verified, so its
+// characters need no second look. An opaque token may hold anything if it came from the environment (see [Stdio]).
 func (m *Middleware) present(h http.Header) (c presented) {
 	c.Credentials, c.err = authheader.Parse(h, func(token string) bool {
 		c.Token = token
 		m.recall(&c)
-		return c.known != nil
+		return c.known != nil && c.known.key != nil
 	})
 	return c
 }

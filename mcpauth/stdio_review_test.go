@@ -2,6 +2,7 @@ package mcpauth_test
 
 import (
 	"context"
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,5 +50,23 @@ func TestStdio_AKeyInTheVariableOfATokenGoesNowhere(t *testing.T) {
 		require.Error(t, err)
 		require.NotContains(t, err.Error(), key)
 		require.Zero(t, asked)
+	}
+}
+
+// CH: what a header must look like holds for tokens too that came in an environment variable before, where nothing of the kind was
+// asked of them, and that are remembered since.
+func TestStdio_ATokenThatNoHeaderCanHold(t *testing.T) {
+	is, o := newIssuer(t), newOracle(t)
+	o.answer = func(string) (int, any) { return 200, active(is, nil) }
+	h, auth, _ := newBased(t, is, func(cfg *mcpauth.Config) {
+		cfg.Issuers[0].Introspection = &mcpauth.Introspection{Endpoint: o.URL, ClientID: "files", ClientSecret: "s"}
+	})
+	for _, token := range []string{`odd!token`, `two, Bearer more`} {
+		t.Setenv(variable, token)
+		_, err := auth.StdioContext(t.Context(), mcpauth.Stdio{TokenVariable: variable})
+		require.NoError(t, err)
+		remembered, _ := mcpauth.Remembers(auth, token)
+		require.True(t, remembered)
+		require.Equal(t, http.StatusBadRequest, serve(h, post(call("whoami"), token)).Code, token)
 	}
 }

@@ -71,7 +71,7 @@ func (c Credentials) MarshalText() ([]byte, error) { return []byte(c.String()), 
 // is refused, because a proxy in front may act on another member of it than the one that is read here.
 //
 // Most of the time goes to the characters of the token. So known is asked about a token of ours before they are looked at: it reports
-// whether this very token has been through Parse before. Nil knows none.
+// whether this very token is known to be a token68. Nil knows none.
 //
 // Parse returns the zero Credentials beside every error but [ErrTooLong], beside which the scheme says whose challenge carries the error.
 func Parse(h http.Header, known func(token string) bool) (Credentials, error) {

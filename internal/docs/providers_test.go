@@ -25,19 +25,7 @@ const (
 
 // TestProviders holds the table of docs/providers/README.md against the data of the presets.
 func TestProviders(t *testing.T) {
-	name := filepath.Join(root, providers+"README.md")
-	text, err := os.ReadFile(name)
-	require.NoError(t, err)
-	before, rest, ok := strings.Cut(string(text), beginProviders)
-	require.True(t, ok, "no line %s", beginProviders)
-	got, after, ok := strings.Cut(rest, endProviders)
-	require.True(t, ok, "no line %s", endProviders)
-	want := providerTable(t)
-	if *update {
-		require.NoError(t, os.WriteFile(name, []byte(before+beginProviders+want+endProviders+after), 0o666))
-		return
-	}
-	require.Equal(t, want, got, "the table is not what the data say; run the test with -update")
+	generated(t, providers+"README.md", beginProviders, endProviders, providerTable(t))
 }
 
 func providerTable(t *testing.T) string {

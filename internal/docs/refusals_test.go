@@ -23,14 +23,19 @@ const begin, end = "<!-- The tables below are generated: go test ./internal/docs
 // TestRefusals holds docs/refusals.md against the source: the comments of mcpauth/reason.go, the cures of
 // mcpauth/cure.go, and the errors of internal/envelope.
 func TestRefusals(t *testing.T) {
-	name := filepath.Join(root, "docs/refusals.md")
+	generated(t, "docs/refusals.md", begin, end, "\n"+tables(t))
+}
+
+// generated holds what stands between two lines of a page against what it should be, or writes it there with -update.
+func generated(t *testing.T, name, begin, end, want string) {
+	t.Helper()
+	name = filepath.Join(root, name)
 	page, err := os.ReadFile(name)
 	require.NoError(t, err)
 	before, rest, ok := strings.Cut(string(page), begin)
 	require.True(t, ok, "no line %s", begin)
 	got, after, ok := strings.Cut(rest, end)
 	require.True(t, ok, "no line %s", end)
-	want := "\n" + tables(t)
 	if *update {
 		require.NoError(t, os.WriteFile(name, []byte(before+begin+want+end+after), 0o666))
 		return

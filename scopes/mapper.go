@@ -120,7 +120,7 @@ func (m Mapper) Compile() (*Mapping, error) {
 	c.apart("RoleClaims", mapping.roleClaims, mapping.scopeClaims)
 	c.apart("RoleKeys", mapping.roleKeys, mapping.scopeClaims)
 	for _, s := range mapping.selections {
-		c.apart("SelectedRoles", []source{s.object}, mapping.scopeClaims)
+		c.apart("SelectedRoles", []source{s.object, {Pointer: s.by}}, mapping.scopeClaims)
 	}
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 //	scopes.Selection{Claim: "/tenants", By: "/dct", Path: "/roles"}
 type Selection struct {
 	Claim string // the object
-	By    string // the string that is the name of its member; where there is none, nothing is read
+	By    string // the string that is the name of its member, no claim of scopes; where there is none, nothing is read
 	Path  string // where the roles are in that member, in a form as for Mapper.RoleClaims; empty: it is the roles
 }
 

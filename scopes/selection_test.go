@@ -52,6 +52,7 @@ func TestCompileNamesEveryMistakeInRoleSources(t *testing.T) {
 		{"bare names", scopes.Mapper{SelectedRoles: []scopes.Selection{{Claim: "tenants", By: "dct", Path: "roles"}}},
 			[]string{`SelectedRoles[0].Claim: "tenants" is a bare name: write the JSON Pointer "/tenants"`, `.By: "dct"`, `.Path: "roles"`}},
 		{"roles selected from scopes", scopes.Mapper{SelectedRoles: []scopes.Selection{{Claim: "/scope", By: "/dct"}}}, []string{`SelectedRoles: "/scope" holds scopes`}},
+		{"selected by scopes", scopes.Mapper{SelectedRoles: []scopes.Selection{{Claim: "/tenants", By: "/scp"}}}, []string{`SelectedRoles: "/scp" holds scopes`}},
 		{"keys of scopes", scopes.Mapper{RoleKeys: []string{"/scp"}}, []string{`RoleKeys: "/scp" holds scopes`}},
 		{"overage of a claim that is not read", scopes.Mapper{RoleClaims: []string{"/roles"}, Overage: map[string]string{"/groups": "/hasgroups"}}, []string{`Overage: key "/groups" is not in RoleClaims`}},
 		{"overage by a bare name", scopes.Mapper{RoleClaims: []string{"/groups"}, Overage: map[string]string{"/groups": "hasgroups"}}, []string{`Overage["/groups"]: "hasgroups" is a bare name`}},

@@ -1,6 +1,7 @@
 package mcpauthtest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +14,45 @@ import (
 // writeGrant puts scopes and roles where the Mapper of an issuer looks for them: the inverse of
 // [scopes.Mapping.Grant]. What it would not find is an error.
 func writeGrant(claims map[string]any, m scopes.Mapper, scope, roles []string, application bool) error {
+	if err := writeScopes(claims, m, scope); err != nil {
+		return err
+	}
+	if application {
+		if err := writeApplication(claims, m); err != nil {
+			return err
+		}
+	}
+	if err := writeRoles(claims, m, roles); err != nil {
+		return err
+	}
+	return found(claims, m, scope, roles)
+}
+
+// found reads what was written as a validator does: the names of claims may mean something else to it.
+func found(claims map[string]any, m scopes.Mapper, scope, roles []string) error {
+	mapping, err := m.Compile()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(claims)
+	if err != nil {
+		return err
+	}
+	var token map[string]any
+	if err := json.Unmarshal(text, &token); err != nil {
+		return err
+	}
+	g := mapping.Grant(token)
+	missing := func(wanted, has []string) bool {
+		return slices.ContainsFunc(wanted, func(name string) bool { return !slices.Contains(has, name) })
+	}
+	if missing(scope, g.Scopes()) || missing(roles, g.Roles()) {
+		return errors.New("the issuer's Grants does not find scopes or roles in the claims that it names")
+	}
+	return nil
+}
+
+func writeScopes(claims map[string]any, m scopes.Mapper, scope []string) error {
 	claim := "/scope"
 	if m.ScopeClaims != nil {
 		claim = ""
@@ -31,23 +71,20 @@ func writeGrant(claims map[string]any, m scopes.Mapper, scope, roles []string, a
 	case claim != "":
 		// Written though it may be empty: a token that says nothing of scopes is another thing, see
 		// Mapper.ApplicationsLackScopes.
-		if err := place(claims, claim, strings.Join(written, " ")); err != nil {
-			return err
-		}
+		return place(claims, claim, strings.Join(written, " "))
 	case len(scope) > 0:
 		return errors.New("the issuer's Grants.ScopeClaims reads no claim, so no token can hold scopes")
 	}
-	if application {
-		for _, claim := range slices.Sorted(maps.Keys(m.Applications)) {
-			if values := m.Applications[claim]; len(values) > 0 {
-				if err := place(claims, claim, values[0]); err != nil {
-					return err
-				}
-				break
-			}
+	return nil
+}
+
+func writeApplication(claims map[string]any, m scopes.Mapper) error {
+	for _, claim := range slices.Sorted(maps.Keys(m.Applications)) {
+		if values := m.Applications[claim]; len(values) > 0 {
+			return place(claims, claim, values[0])
 		}
 	}
-	return writeRoles(claims, m, roles)
+	return nil
 }
 
 func writeRoles(claims map[string]any, m scopes.Mapper, roles []string) error {
@@ -82,7 +119,7 @@ func writeRoles(claims map[string]any, m scopes.Mapper, roles []string) error {
 	return errors.New("the issuer's Grants says of no claim that it holds roles; set RoleClaims")
 }
 
-// place puts a value where a JSON Pointer (RFC 6901) leads, making the objects on the way.
+// place puts a value where a JSON Pointer (RFC 6901) leads, making the objects on the way. It takes nothing else's place.
 func place(object map[string]any, pointer string, value any) error {
 	path := strings.Split(pointer, "/")[1:]
 	for i, name := range path {
@@ -102,6 +139,10 @@ func place(object map[string]any, pointer string, value any) error {
 		}
 		object = inner
 	}
-	object[path[len(path)-1]] = value
+	last := path[len(path)-1]
+	if _, taken := object[last]; taken {
+		return fmt.Errorf("%q holds something else already", pointer)
+	}
+	object[last] = value
 	return nil
 }

@@ -18,6 +18,9 @@ func FuzzWriteGrant(f *testing.F) {
 	f.Add("https://x.example/a~b", "a/b", "~1", "a", "admin", "p", "", byte(2))
 	f.Add("sub", "sub", "x", "a", "admin", "", "", byte(3))
 	f.Add("a", "a", "b", "a", "b", "", "", byte(0))
+	f.Add("0", "1", "0", "0", "0", "", "", byte(2))               // a selection by the claim of the scopes
+	f.Add("scope", "_claim_names", "", "a", "b", "", "", byte(0)) // claims that are elsewhere
+	f.Add("scope", "x", "iss", "a", "b", "", "", byte(2))
 	f.Fuzz(func(t *testing.T, scopeClaim, first, second, scope, role, scopePrefix, rolePrefix string, form byte) {
 		m := scopes.Mapper{ScopeClaims: []string{scopes.Pointer(scopeClaim)}, TokenPrefix: scopePrefix, RolePrefix: rolePrefix}
 		place := scopes.Pointer(first)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-mcpauth/sdk/internal/authheader"
 	"github.com/go-mcpauth/sdk/internal/clientaddr"
+	"github.com/go-mcpauth/sdk/internal/prefix"
 	"github.com/go-mcpauth/sdk/internal/ratelimit"
 )
 
@@ -114,8 +115,8 @@ type limiter struct {
 
 // limitRules are Limits.Operations.
 type limitRules struct {
-	exact, prefixes map[string]Rate
-	lengths         []int // of the prefixes, the longest first
+	exact    map[string]Rate
+	prefixes prefix.Map[Rate]
 }
 
 // addLimits reads Config.Limits.
@@ -160,19 +161,15 @@ func (m *Middleware) addLimits(in Limits, errs *mistakes) {
 	}
 	l := &limiter{
 		caller: in.Caller, client: in.Client, failures: in.Failures, proxies: proxies.Clone(), store: in.Store, open: in.Open,
-		operations: limitRules{exact: make(map[string]Rate), prefixes: make(map[string]Rate)},
+		operations: limitRules{exact: make(map[string]Rate)},
 	}
 	for key, rate := range in.Operations {
-		if prefix, ok := strings.CutSuffix(key, "*"); ok {
-			l.operations.prefixes[prefix] = rate
-			l.operations.lengths = append(l.operations.lengths, len(prefix))
+		if beginning, ok := strings.CutSuffix(key, "*"); ok {
+			l.operations.prefixes.Set(beginning, rate)
 		} else {
 			l.operations.exact[key] = rate
 		}
 	}
-	slices.Sort(l.operations.lengths)
-	l.operations.lengths = slices.Compact(l.operations.lengths)
-	slices.Reverse(l.operations.lengths)
 	if l.store == nil {
 		l.memory = ratelimit.New(ratelimit.Config{Capacity: in.MaxBuckets, Now: m.now})
 	}
@@ -215,7 +212,7 @@ func (l *limiter) keys() (out []string) {
 	if l == nil {
 		return nil
 	}
-	for key := range l.operations.prefixes {
+	for key := range l.operations.prefixes.Prefixes() {
 		out = append(out, key+"*")
 	}
 	out = slices.AppendSeq(out, maps.Keys(l.operations.exact))
@@ -225,7 +222,7 @@ func (l *limiter) keys() (out []string) {
 
 // find returns the rate for an operation, and the key that it stands under.
 func (l *limitRules) find(op Operation) (key string, rate Rate) {
-	if len(l.exact)+len(l.prefixes) == 0 {
+	if len(l.exact)+l.prefixes.Len() == 0 {
 		return "", Rate{}
 	}
 	names := []string{op.String()}
@@ -239,16 +236,13 @@ func (l *limitRules) find(op Operation) (key string, rate Rate) {
 			return name, rate
 		}
 	}
-	for _, n := range l.lengths {
-		for _, name := range names {
-			if n <= len(name) {
-				if rate, ok := l.prefixes[name[:n]]; ok {
-					return name[:n] + "*", rate
-				}
-			}
+	for _, name := range names {
+		// Of the readings of one URI, the one counts that an entry is closest to; of two as close, the first.
+		if beginning, r, ok := l.prefixes.Longest(name); ok && len(beginning)+len("*") > len(key) {
+			key, rate = beginning+"*", r
 		}
 	}
-	return "", Rate{}
+	return key, rate
 }
 
 // A count is a bucket with the words for it.

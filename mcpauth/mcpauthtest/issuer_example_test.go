@@ -200,17 +200,19 @@ func ExampleClient_peer() {
 	// from next door: 401 Unauthorized
 }
 
-// A tool without a rule can be reached by nobody, and a rule without a tool is a typing error.
+// A tool without a rule can be reached by nobody, and a rule or a condition without a tool is a typing error.
 func ExampleRequireRules() {
 	is := mcpauthtest.NewIssuer(t, "https://mcp.example.com/mcp")
 	auth, server, _ := newServer(mcpauth.Config{Resource: is.Resource, Issuers: []mcpauth.Issuer{is.Config()}})
 	mcp.AddTool(server, &mcp.Tool{Name: "format_disk"}, deleteFile)
 	auth.RequireTool("fromat_disk", scopes.Role("admin"))
+	conditions := policy.For("tools/call delete_files", policy.Claim("/level", 3))
 
 	defer func() { fmt.Println(recover()) }() // a test would end here
-	mcpauthtest.RequireRules(t, auth, server)
+	mcpauthtest.RequireRules(t, auth, server, conditions)
 	// Output:
 	// rules and server do not fit:
 	// 	tool "format_disk" has no rule, so nobody can reach it; declare one, or set Config.Unlisted
 	// 	the rule for tool "fromat_disk" has no target on this server; is the name misspelled?
+	// 	the condition for "tools/call delete_files" has no target on this server, so it refuses nothing; is the name misspelled?
 }

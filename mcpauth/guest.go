@@ -68,8 +68,8 @@ func (m *Middleware) weighGuest(x *index, op Operation) (scopes.Rule, Reason) {
 func (x *index) declares(method string) bool {
 	for _, set := range x.sets {
 		_, exact := set.exact[methodTarget][method]
-		_, prefix := set.prefixes[methodTarget].find(method)
-		if exact || prefix {
+		_, _, pattern := set.prefixes[methodTarget].Longest(method)
+		if exact || pattern {
 			return true
 		}
 	}

@@ -1,11 +1,11 @@
 package mcpauth
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/yosida95/uritemplate/v3"
 
+	"github.com/go-mcpauth/sdk/internal/prefix"
 	"github.com/go-mcpauth/sdk/scopes"
 )
 
@@ -29,13 +29,13 @@ type index struct {
 // other, so they are asked one by one, and where both have a rule, both must be met.
 type ruleset struct {
 	exact     [targets]map[string]scopes.Rule
-	prefixes  [targets]prefixes
+	prefixes  [targets]prefix.Map[scopes.Rule]
 	templates []template
 	spelled   map[string]scopes.Rule // exact resource rules by the other spellings of their URIs
 
 	// Patterns in other spellings. What is normal for a whole URI is another thing for its beginning: the "?" of "list?*" is
 	// no empty query. So they are what must be met besides, and open nothing by themselves.
-	alsoPrefixes  prefixes
+	alsoPrefixes  prefix.Map[scopes.Rule]
 	alsoTemplates []template
 }
 
@@ -45,49 +45,12 @@ type template struct {
 	rule scopes.Rule
 }
 
-// prefixes finds the longest of many prefixes by their lengths, of which there are few.
-type prefixes struct {
-	lengths []int // longest first
-	rules   map[string]scopes.Rule
-}
-
-func (p *prefixes) add(prefix string, r scopes.Rule) {
-	if _, ok := p.rules[prefix]; ok {
-		r = both(p.rules[prefix], r)
-	}
-	p.rules[prefix] = r
-	p.lengths = append(p.lengths, len(prefix))
-}
-
 // both is the rule of two names that mean the same; a zero old rule stands for none.
 func both(old, r scopes.Rule) scopes.Rule {
 	if old.IsZero() {
 		return r
 	}
 	return scopes.And(old, r)
-}
-
-// sort is done once everything has been added.
-func (p *prefixes) sort() {
-	slices.Sort(p.lengths)
-	slices.Reverse(p.lengths)
-	p.lengths = slices.Compact(p.lengths)
-}
-
-func (p *prefixes) find(name string) (scopes.Rule, bool) {
-	r, _, ok := p.longest(name)
-	return r, ok
-}
-
-func (p *prefixes) longest(name string) (rule scopes.Rule, length int, ok bool) {
-	for _, n := range p.lengths {
-		if n <= len(name) {
-			if r, ok := p.rules[name[:n]]; ok {
-				return r, n, true
-			}
-		}
-	}
-	return scopes.Rule{}, 0, false
 }
 
 func (t *table) load() *index {
@@ -161,14 +124,12 @@ func (t *table) build() *index {
 }
 
 func newRuleset(declared [targets]map[string]scopes.Rule, order [targets][]string, withBase func(scopes.Rule) scopes.Rule) *ruleset {
-	set := &ruleset{spelled: make(map[string]scopes.Rule), alsoPrefixes: prefixes{rules: make(map[string]scopes.Rule)}}
+	set := &ruleset{spelled: make(map[string]scopes.Rule)}
 	for kind := range declared {
 		set.exact[kind] = make(map[string]scopes.Rule, len(declared[kind]))
-		p := &set.prefixes[kind]
-		p.rules = make(map[string]scopes.Rule)
 		for _, name := range order[kind] {
 			rule := withBase(declared[kind][name])
-			prefix, isPrefix := strings.CutSuffix(name, "*")
+			beginning, isPrefix := strings.CutSuffix(name, "*")
 			switch {
 			case target(kind) == resourceTarget && strings.Contains(name, "{"):
 				// The template itself is the name that completion/complete and the list of templates use.
@@ -180,10 +141,11 @@ func newRuleset(declared [targets]map[string]scopes.Rule, order [targets][]strin
 					}
 				}
 			case isPrefix:
-				p.add(prefix, rule)
+				set.prefixes[kind].Set(beginning, rule)
 				if target(kind) == resourceTarget {
-					for _, spelling := range spellings(prefix) {
-						set.alsoPrefixes.add(spelling, rule)
+					for _, spelling := range spellings(beginning) {
+						old, _ := set.alsoPrefixes.Get(spelling)
+						set.alsoPrefixes.Set(spelling, both(old, rule))
 					}
 				}
 			default:
@@ -196,9 +158,7 @@ func newRuleset(declared [targets]map[string]scopes.Rule, order [targets][]strin
 				}
 			}
 		}
-		p.sort()
 	}
-	set.alsoPrefixes.sort()
 	return set
 }
 
@@ -250,7 +210,7 @@ func (x *index) search(kind target, op Operation) (scopes.Rule, Reason) {
 				rules, found = append(rules, r), true
 			}
 			rules = append(rules, also...)
-		} else if r, ok := set.prefixes[kind].find(name); ok {
+		} else if _, r, ok := set.prefixes[kind].Longest(name); ok {
 			rules, found, program = append(rules, r), true, program || i == 0
 		}
 	}
@@ -283,11 +243,11 @@ func (x *index) search(kind target, op Operation) (scopes.Rule, Reason) {
 // 3986, Section 6.2.2).
 func (set *ruleset) findResource(uri string) (rule scopes.Rule, found bool, also []scopes.Rule) {
 	rule, found = set.patterns(uri)
-	if len(set.spelled)+len(set.templates)+len(set.prefixes[resourceTarget].rules) == 0 {
+	if len(set.spelled)+len(set.templates)+set.prefixes[resourceTarget].Len() == 0 {
 		return rule, found, nil
 	}
 	narrow := func(name string) {
-		if r, ok := set.alsoPrefixes.find(name); ok {
+		if _, r, ok := set.alsoPrefixes.Longest(name); ok {
 			also = append(also, r)
 		}
 		for _, t := range set.alsoTemplates {
@@ -320,12 +280,12 @@ func (set *ruleset) patterns(uri string) (scopes.Rule, bool) {
 			literal = max(literal, strings.IndexByte(t.text, '{'))
 		}
 	}
-	prefix, length, found := set.prefixes[resourceTarget].longest(uri)
+	beginning, rule, found := set.prefixes[resourceTarget].Longest(uri)
 	if len(matched) == 0 {
-		return prefix, found
+		return rule, found
 	}
-	if found && length > literal {
-		matched = append(matched, prefix) // it names a place inside of what the templates cover
+	if found && len(beginning) > literal {
+		matched = append(matched, rule) // it names a place inside of what the templates cover
 	}
 	return scopes.And(matched...), true
 }

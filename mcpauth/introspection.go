@@ -51,16 +51,9 @@ type Introspection struct {
 	MaxAge time.Duration
 }
 
-// A Secret is written as "(secret)" by every verb of package fmt, by log/slog and in JSON.
-type Secret string
-
-const redacted = "(secret)"
-
-// Format implements [fmt.Formatter].
-func (Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
-
-// MarshalText implements [encoding.TextMarshaler].
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+// A Secret is a string that is written as "(secret)" by every verb of package fmt, by log/slog and in JSON. Write
+// Secret(s) to make one; string(secret) is the secret itself. The zero Secret is none.
+type Secret = introspect.Secret
 
 // Format implements [fmt.Formatter]: as usual, but for Signer, which may be the bytes of a private key.
 func (in Introspection) Format(f fmt.State, verb rune) {
@@ -73,7 +66,7 @@ func (in Introspection) Format(f fmt.State, verb rune) {
 func (m *Middleware) addIntrospection(cfg Config, in *Introspection, out *issuer, keys *jwks.Set, source *discovery.Source, client *fetch.Client) error {
 	auth := introspect.Auth{Bearer: in.Bearer}
 	if in.ClientSecret != "" {
-		secret := &introspect.ClientSecret{ClientID: in.ClientID, Secret: introspect.Secret(in.ClientSecret)}
+		secret := &introspect.ClientSecret{ClientID: in.ClientID, Secret: in.ClientSecret}
 		if in.SecretInBody {
 			auth.Post = secret
 		} else {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-mcpauth/sdk/internal/clientaddr"
+	"github.com/go-mcpauth/sdk/internal/prefix"
 	"github.com/go-mcpauth/sdk/internal/ratelimit"
 )
 
@@ -22,7 +23,8 @@ import (
 // is too much is answered 429 with Retry-After. The zero value has no limits.
 //
 // A request counts once, after its credentials were found good and before its body is read; each operation in
-// it that Operations names counts once more, after its rule was met.
+// it that Operations names counts once more, after its rule was met. What is refused for one of Caller and Client
+// counts for neither.
 type Limits struct {
 	Caller Rate // requests of one user, by issuer and subject, whatever the client; of an application without a user, its own
 	Client Rate // requests of one application, those of all its users together; without Caller, one of them can use it up
@@ -85,11 +87,14 @@ type LimitBucket struct {
 
 // A LimitStore counts for all replicas. It must be safe for concurrent use.
 type LimitStore interface {
-	// Take takes one event from each bucket, or none from any if one of them has none left, and returns zero,
-	// or how long until it could succeed. Buckets of different groups never meet in one call, and a bucket is
-	// always in the same group. One that is not known is full. A store that cannot tell must return an error:
-	// see [Limits].Open. ctx ends after 2 s.
-	Take(ctx context.Context, group [32]byte, buckets []LimitBucket) (wait time.Duration, err error)
+	// Take takes one event from each bucket, or none from any if one of them has none left. If it took, wait is zero.
+	// Else wait is how long until it could succeed, and short which bucket takes that long, counted from 0.
+	//
+	// What one request has to ask at once is one call, of at most three buckets, so that it costs one round trip. Buckets
+	// of different groups never meet in one call, and a bucket is always in the same group: where [Limits].Client is set,
+	// one for each issuer, else one for each caller. One that is not known is full. A store that cannot tell must return
+	// an error: see [Limits].Open. ctx ends after 2 s.
+	Take(ctx context.Context, group [32]byte, buckets []LimitBucket) (wait time.Duration, short int, err error)
 }
 
 const (
@@ -113,8 +118,8 @@ type limiter struct {
 
 // limitRules are Limits.Operations.
 type limitRules struct {
-	exact, prefixes map[string]Rate
-	lengths         []int // of the prefixes, the longest first
+	exact    map[string]Rate
+	prefixes prefix.Map[Rate]
 }
 
 // addLimits reads Config.Limits.
@@ -159,19 +164,15 @@ func (m *Middleware) addLimits(in Limits, errs *mistakes) {
 	}
 	l := &limiter{
 		caller: in.Caller, client: in.Client, failures: in.Failures, proxies: proxies.Clone(), store: in.Store, open: in.Open,
-		operations: limitRules{exact: make(map[string]Rate), prefixes: make(map[string]Rate)},
+		operations: limitRules{exact: make(map[string]Rate)},
 	}
 	for key, rate := range in.Operations {
-		if prefix, ok := strings.CutSuffix(key, "*"); ok {
-			l.operations.prefixes[prefix] = rate
-			l.operations.lengths = append(l.operations.lengths, len(prefix))
+		if beginning, ok := strings.CutSuffix(key, "*"); ok {
+			l.operations.prefixes.Set(beginning, rate)
 		} else {
 			l.operations.exact[key] = rate
 		}
 	}
-	slices.Sort(l.operations.lengths)
-	l.operations.lengths = slices.Compact(l.operations.lengths)
-	slices.Reverse(l.operations.lengths)
 	if l.store == nil {
 		l.memory = ratelimit.New(ratelimit.Config{Capacity: in.MaxBuckets, Now: m.now})
 	}
@@ -214,7 +215,7 @@ func (l *limiter) keys() (out []string) {
 	if l == nil {
 		return nil
 	}
-	for key := range l.operations.prefixes {
+	for key := range l.operations.prefixes.Prefixes() {
 		out = append(out, key+"*")
 	}
 	out = slices.AppendSeq(out, maps.Keys(l.operations.exact))
@@ -224,7 +225,7 @@ func (l *limiter) keys() (out []string) {
 
 // find returns the rate for an operation, and the key that it stands under.
 func (l *limitRules) find(op Operation) (key string, rate Rate) {
-	if len(l.exact)+len(l.prefixes) == 0 {
+	if len(l.exact)+l.prefixes.Len() == 0 {
 		return "", Rate{}
 	}
 	names := []string{op.String()}
@@ -238,16 +239,13 @@ func (l *limitRules) find(op Operation) (key string, rate Rate) {
 			return name, rate
 		}
 	}
-	for _, n := range l.lengths {
-		for _, name := range names {
-			if n <= len(name) {
-				if rate, ok := l.prefixes[name[:n]]; ok {
-					return name[:n] + "*", rate
-				}
-			}
+	for _, name := range names {
+		// Of the readings of one URI, the one counts that an entry is closest to; of two as close, the first.
+		if beginning, r, ok := l.prefixes.Longest(name); ok && len(beginning)+len("*") > len(key) {
+			key, rate = beginning+"*", r
 		}
 	}
-	return "", Rate{}
+	return key, rate
 }
 
 // A count is a bucket with the words for it.
@@ -276,8 +274,7 @@ func ofCaller(p *Principal, source string) []string {
 	return []string{"caller", p.sessionOwner(true)}
 }
 
-// requestCounts are what one request of a caller counts for. The caller's own comes first, so that whoever has used it up
-// takes nothing from the others of the application.
+// requestCounts are what one request of a caller counts for.
 func (l *limiter) requestCounts(p *Principal, source string) (out []count) {
 	if l.caller != (Rate{}) {
 		out = append(out, countOfEvents("request", "the caller", l.caller, ofCaller(p, source)...))
@@ -297,39 +294,70 @@ func (l *limiter) operationCount(p *Principal, op Operation, source string) []co
 	return []count{countOfEvents("operation", "the caller, of "+key, rate, append(ofCaller(p, source), key)...)}
 }
 
-// take takes from one count after the other, until one has nothing left. It is nil where the caller may go on.
-func (m *Middleware) take(ctx context.Context, p *Principal, counts []count) *Error {
+// group is what the counts of a caller have in common. A caller comes with several applications, and they have other
+// callers, so where applications are counted it is the issuer of all of them.
+func (l *limiter) group(p *Principal, source string) [32]byte {
+	if p == guest || l.client == (Rate{}) {
+		return countOfEvents("group", "", Rate{}, ofCaller(p, source)...).bucket.Key
+	}
+	return countOfEvents("group of issuer", "", Rate{}, p.Issuer()).bucket.Key
+}
+
+// take takes from all counts or, if one of them has nothing left, from none: who has used up his own takes nothing from the
+// others of the application, and loses nothing where they have used up that. It is nil where the caller may go on.
+func (m *Middleware) take(ctx context.Context, p *Principal, source string, counts []count) *Error {
+	if len(counts) == 0 {
+		return nil
+	}
 	l := m.limits
-	for _, c := range counts {
-		wait, err := l.ask(ctx, p, c)
-		switch {
-		case err != nil && l.open && ctx.Err() == nil: // whoever hangs up has to be counted, too
-			now := m.now().UnixNano()
-			if last := l.reported.Load(); now-last > int64(openReportedAt) && l.reported.CompareAndSwap(last, now) {
-				m.log.ErrorContext(ctx, "mcpauth: nobody counts, and Limits.Open lets requests pass", "error", loggable(err.Error()))
-			}
-		case err != nil:
-			return &Error{Status: http.StatusServiceUnavailable, Reason: ReasonLimitStore, Err: err, expected: "an answer from the store of limits", got: "an error"}
-		case wait != 0:
-			wait = min(max(wait, time.Second), maxWait)
-			return &Error{Status: http.StatusTooManyRequests, Reason: ReasonRateLimit, RetryAfter: wait,
-				expected: "at most " + c.bucket.Rate.String() + " for " + c.of, got: "more; there is room again in " + wait.Round(time.Millisecond).String()}
+	wait, short, err := l.ask(ctx, p, source, counts)
+	switch {
+	case err != nil && l.open && ctx.Err() == nil: // whoever hangs up has to be counted, too
+		now := m.now().UnixNano()
+		if last := l.reported.Load(); now-last > int64(openReportedAt) && l.reported.CompareAndSwap(last, now) {
+			m.log.ErrorContext(ctx, "mcpauth: nobody counts, and Limits.Open lets requests pass", "error", loggable(err.Error()))
 		}
+	case err != nil:
+		return &Error{Status: http.StatusServiceUnavailable, Reason: ReasonLimitStore, Err: err, expected: "an answer from the store of limits", got: "an error"}
+	case wait != 0:
+		c := counts[min(max(short, 0), len(counts)-1)] // for whatever a store says
+		wait = min(max(wait, time.Second), maxWait)
+		return &Error{Status: http.StatusTooManyRequests, Reason: ReasonRateLimit, RetryAfter: wait,
+			expected: "at most " + c.bucket.Rate.String() + " for " + c.of, got: "more; there is room again in " + wait.Round(time.Millisecond).String()}
 	}
 	return nil
 }
 
 const maxWait = 366 * 24 * time.Hour // what a Retry-After says at most
 
-func (l *limiter) ask(ctx context.Context, p *Principal, c count) (time.Duration, error) {
+// ask takes from all counts at once, or says which one has nothing for the longest time.
+func (l *limiter) ask(ctx context.Context, p *Principal, source string, counts []count) (wait time.Duration, short int, err error) {
 	if l.store != nil {
 		ctx, cancel := context.WithTimeout(ctx, limitTimeout)
 		defer cancel()
-		return l.store.Take(ctx, c.bucket.Key, []LimitBucket{c.bucket})
+		buckets := make([]LimitBucket, len(counts))
+		for i, c := range counts {
+			buckets[i] = c.bucket
+		}
+		return l.store.Take(ctx, l.group(p, source), buckets)
 	}
-	room := [1]ratelimit.Bucket{{Key: c.bucket.Key, Rate: c.bucket.Rate.in()}}
+	var few [3]ratelimit.Bucket // the stack has room for these
+	buckets := few[:0]
+	for _, c := range counts {
+		buckets = append(buckets, ratelimit.Bucket{Key: c.bucket.Key, Rate: c.bucket.Rate.in()})
+	}
 	// Who makes many callers up are the clients of one user, where clients register themselves.
-	return l.memory.Take(sha256.Sum256([]byte(p.sessionOwner(true))), room[:])
+	wait, err = l.memory.Take(sha256.Sum256([]byte(p.sessionOwner(true))), buckets)
+	if wait == 0 || err != nil || len(buckets) == 1 {
+		return wait, 0, err
+	}
+	longest := time.Duration(0)
+	for i, b := range buckets {
+		if w, err := l.memory.Wait(b); err == nil && w > longest {
+			longest, short = w, i
+		}
+	}
+	return wait, short, nil
 }
 
 // limitRequest is nil where a request of this caller is not one too many.
@@ -337,7 +365,8 @@ func (m *Middleware) limitRequest(r *http.Request, p *Principal) *refusal {
 	if m.limits == nil {
 		return nil
 	}
-	e := m.take(r.Context(), p, m.limits.requestCounts(p, m.limits.guestSource(r, p)))
+	source := m.limits.guestSource(r, p)
+	e := m.take(r.Context(), p, source, m.limits.requestCounts(p, source))
 	if e == nil {
 		return nil
 	}
@@ -351,9 +380,10 @@ func (m *Middleware) limitOperation(ctx context.Context, r *http.Request, p *Pri
 		return nil
 	}
 	if r == nil {
-		return m.take(ctx, p, append(m.limits.requestCounts(p, ""), m.limits.operationCount(p, op, "")...))
+		return m.take(ctx, p, "", append(m.limits.requestCounts(p, ""), m.limits.operationCount(p, op, "")...))
 	}
-	return m.take(ctx, p, m.limits.operationCount(p, op, m.limits.guestSource(r, p)))
+	source := m.limits.guestSource(r, p)
+	return m.take(ctx, p, source, m.limits.operationCount(p, op, source))
 }
 
 // guestSource is where a guest comes from; others are known by name.

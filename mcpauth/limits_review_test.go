@@ -165,7 +165,7 @@ func TestLimits_AStoreThatPanics(t *testing.T) {
 
 type panicking struct{}
 
-func (panicking) Take(context.Context, [32]byte, []mcpauth.LimitBucket) (time.Duration, error) {
+func (panicking) Take(context.Context, [32]byte, []mcpauth.LimitBucket) (time.Duration, int, error) {
 	panic("store")
 }
 

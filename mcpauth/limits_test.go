@@ -121,17 +121,18 @@ func TestLimits_Stdio(t *testing.T) {
 // A limitStore counts nothing and answers as a test likes.
 type limitStore struct {
 	wait   time.Duration
+	short  int
 	err    error
 	groups [][32]byte
 	asked  [][]mcpauth.LimitBucket
 }
 
-func (s *limitStore) Take(ctx context.Context, group [32]byte, buckets []mcpauth.LimitBucket) (time.Duration, error) {
+func (s *limitStore) Take(ctx context.Context, group [32]byte, buckets []mcpauth.LimitBucket) (time.Duration, int, error) {
 	if end, ok := ctx.Deadline(); !ok || time.Until(end) > 2*time.Second {
-		return 0, errors.New("nobody waits longer than 2 s")
+		return 0, 0, errors.New("nobody waits longer than 2 s")
 	}
 	s.groups, s.asked = append(s.groups, group), append(s.asked, buckets)
-	return s.wait, s.err
+	return s.wait, s.short, s.err
 }
 
 func TestLimits_SharedStore(t *testing.T) {
@@ -149,19 +150,15 @@ func TestLimits_SharedStore(t *testing.T) {
 		h := auth.Wrap(sdkHandler(newServer(auth), true))
 		status := func(token string) int { return serve(h, post(call("whoami"), token)).Code }
 		require.Equal(t, http.StatusOK, status(is.token(t)))
-		require.Len(t, store.asked, 3, "one round trip for each limit")
-		for i, events := range []int{4, 5, 6} {
-			require.Len(t, store.asked[i], 1)
-			require.Equal(t, events, store.asked[i][0].Rate.Events)
-			require.Equal(t, store.asked[i][0].Key, store.groups[i], "a bucket is always in one group")
-		}
-		require.Equal(t, mcpauth.Rate{Events: 5, Per: time.Second, Burst: 7}, store.asked[1][0].Rate)
+		require.Len(t, store.asked, 2, "one round trip before the body is read, and one when its rule was met")
+		require.Equal(t, []int{2, 1}, []int{len(store.asked[0]), len(store.asked[1])})
+		require.Equal(t, 4, store.asked[0][0].Rate.Events)
+		require.Equal(t, mcpauth.Rate{Events: 5, Per: time.Second, Burst: 7}, store.asked[0][1].Rate)
+		require.Equal(t, 6, store.asked[1][0].Rate.Events)
 		keys := func(token string) (out [3][32]byte) {
 			store.asked = nil
 			require.Equal(t, http.StatusOK, status(token))
-			for i := range out {
-				out[i] = store.asked[i][0].Key
-			}
+			copy(out[:], []([32]byte){store.asked[0][0].Key, store.asked[0][1].Key, store.asked[1][0].Key})
 			return out
 		}
 		ada, uma, other := keys(is.token(t)), keys(is.token(t, claims{"sub": "uma"})), keys(is.token(t, claims{"client_id": "other"}))
@@ -173,7 +170,12 @@ func TestLimits_SharedStore(t *testing.T) {
 		require.Equal(t, ada[2], other[2])
 
 		store.wait = 90 * time.Second
-		requireLimited(t, serve(h, post(call("whoami"), is.token(t))), "90")
+		for short, whose := range map[int]string{-1: "caller", 0: "caller", 1: "application", 9: "application"} { // one that there is not is the nearest
+			store.short = short
+			text.Reset()
+			requireLimited(t, serve(h, post(call("whoami"), is.token(t))), "90")
+			require.Contains(t, text.String(), "for the "+whose)
+		}
 		store.wait, store.err = 0, errors.New("out of reach")
 		text.Reset()
 		if open {
@@ -448,4 +450,103 @@ func TestLimits_Batches(t *testing.T) {
 	}
 	require.Equal(t, http.StatusForbidden, batch("whoami", "whoami", "purge"))
 	require.Equal(t, http.StatusTooManyRequests, batch("whoami", "whoami", "whoami"))
+}
+
+// What is asked at once is asked in one call, of buckets that are always in one group: those of an issuer where applications are
+// counted, which have callers in common, else those of a caller.
+func TestLimits_Groups(t *testing.T) {
+	one := mcpauth.Rate{Events: 1, Per: time.Minute}
+	for name, tt := range map[string]struct {
+		limits     mcpauth.Limits
+		sameIssuer bool // all callers of an issuer are in one group
+		calls      []int
+	}{
+		"all":                    {mcpauth.Limits{Caller: one, Client: one, Operations: map[string]mcpauth.Rate{"tools/call whoami": one}}, true, []int{2, 1}},
+		"applications":           {mcpauth.Limits{Client: one}, true, []int{1}},
+		"callers":                {mcpauth.Limits{Caller: one}, false, []int{1}},
+		"callers, operations":    {mcpauth.Limits{Caller: one, Operations: map[string]mcpauth.Rate{"tools/call *": one}}, false, []int{1, 1}},
+		"operations by a caller": {mcpauth.Limits{Operations: map[string]mcpauth.Rate{"tools/call *": one}}, false, []int{1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			is, other := newIssuer(t), newIssuer(t)
+			store := &limitStore{}
+			auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
+				cfg.Limits, cfg.Limits.Store = tt.limits, store
+				cfg.Issuers = append(cfg.Issuers, mcpauth.Issuer{URL: other.URL})
+			})
+			server := newServer(auth)
+			h := auth.Wrap(sdkHandler(server, true))
+			groupOf := map[[32]byte][32]byte{}
+			group := func(token string) [32]byte {
+				store.asked, store.groups = nil, nil
+				require.Equal(t, http.StatusOK, serve(h, post(call("whoami"), token)).Code)
+				require.Len(t, store.asked, len(tt.calls))
+				for i, buckets := range store.asked {
+					require.Len(t, buckets, tt.calls[i])
+					require.Equal(t, store.groups[0], store.groups[i])
+					for _, b := range buckets {
+						if before, ok := groupOf[b.Key]; ok {
+							require.Equal(t, before, store.groups[i], "a bucket in two groups")
+						}
+						groupOf[b.Key] = store.groups[i]
+					}
+				}
+				return store.groups[0]
+			}
+			ada, uma := group(is.token(t)), group(is.token(t, claims{"sub": "uma"}))
+			require.Equal(t, ada, group(is.token(t, claims{"client_id": "another"})), "one caller, another application")
+			require.Equal(t, tt.sameIssuer, ada == uma)
+			require.NotEqual(t, ada, group(other.token(t)), "another issuer's")
+		})
+	}
+}
+
+// Without HTTP an operation is a request as well, and costs one call.
+func TestLimits_OneCallWithoutHTTP(t *testing.T) {
+	one := mcpauth.Rate{Events: 9, Per: time.Minute}
+	store := &limitStore{}
+	auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
+		cfg.Limits = mcpauth.Limits{Caller: one, Client: one, Operations: map[string]mcpauth.Rate{"tools/call whoami": one}, Store: store}
+	})
+	p := mcpauth.NewPrincipal(mcpauth.Identity{Issuer: "urn:mine", Subject: "ada", ClientID: "app", Grant: scopes.NewGrant([]string{"files:read"}, nil)})
+	local, err := connectLocal(t, mcpauth.NewContext(t.Context(), p), newServer(auth))
+	require.NoError(t, err)
+	store.asked = nil
+	local.call("whoami")
+	require.Len(t, store.asked, 1)
+	require.Len(t, store.asked[0], 3)
+}
+
+// Whoever is refused for what others used up loses nothing of his own, and who used up his own takes nothing from them.
+func TestLimits_AllOrNone(t *testing.T) {
+	is := newIssuer(t)
+	var log audit
+	auth, clock := newAuth(t, is, func(cfg *mcpauth.Config) {
+		cfg.OnDecision = log.add
+		cfg.Limits = mcpauth.Limits{
+			Caller: mcpauth.Rate{Events: 3, Per: time.Hour}, Client: mcpauth.Rate{Events: 4, Per: 4 * time.Minute},
+		}
+	})
+	h := auth.Wrap(&spy{})
+	status := func(token string) int { return serve(h, post(rpc("ping", nil), token)).Code }
+	ada, uma := is.token(t), is.token(t, claims{"sub": "uma"})
+	for range 3 {
+		require.Equal(t, http.StatusOK, status(ada))
+	}
+	for range 5 { // takes nothing from the application, of which one is left
+		log.take()
+		require.Equal(t, http.StatusTooManyRequests, status(ada))
+		require.Equal(t, "at most 3 in 1h0m0s for the caller", log.take()[0].Expected)
+	}
+	require.Equal(t, http.StatusOK, status(uma))
+	for range 5 { // takes nothing from uma, who has two left
+		log.take()
+		require.Equal(t, http.StatusTooManyRequests, status(uma))
+		require.Equal(t, "at most 4 in 4m0s for the application", log.take()[0].Expected)
+	}
+	clock.advance(2 * time.Minute)
+	require.Equal(t, http.StatusOK, status(uma))
+	require.Equal(t, http.StatusOK, status(uma))
+	clock.advance(4 * time.Minute)
+	require.Equal(t, http.StatusTooManyRequests, status(uma), "her own three")
 }

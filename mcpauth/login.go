@@ -12,6 +12,7 @@ import (
 	"github.com/yosida95/uritemplate/v3"
 
 	"github.com/go-mcpauth/sdk/internal/authheader"
+	"github.com/go-mcpauth/sdk/internal/prefix"
 )
 
 // A Login is how a user must have signed in (RFC 9470). The zero Login asks for nothing.
@@ -108,8 +109,7 @@ func (t *table) loginNames() (out []loginName) {
 // A logins is what sign-ins the things of one kind ask for.
 type logins struct {
 	exact     map[string][]Login
-	prefixes  map[string][]Login
-	lengths   []int // of the prefixes
+	prefixes  prefix.Map[[]Login]
 	templates []loginTemplate
 }
 
@@ -119,17 +119,15 @@ type loginTemplate struct {
 }
 
 func newLogins(kind target, declared ...map[string][]Login) *logins {
-	out := &logins{exact: make(map[string][]Login), prefixes: make(map[string][]Login)}
+	out := &logins{exact: make(map[string][]Login)}
 	for _, all := range declared {
 		for _, name := range slices.Sorted(maps.Keys(all)) {
 			out.add(kind, name, all[name])
 		}
 	}
-	if len(out.exact)+len(out.prefixes)+len(out.templates) == 0 {
+	if len(out.exact)+out.prefixes.Len()+len(out.templates) == 0 {
 		return nil
 	}
-	slices.Sort(out.lengths)
-	out.lengths = slices.Compact(out.lengths)
 	return out
 }
 
@@ -144,19 +142,17 @@ func (set *logins) add(kind target, name string, required []Login) {
 		}
 		return
 	}
-	into := set.exact
 	name, isPrefix := strings.CutSuffix(name, "*")
-	if isPrefix {
-		into = set.prefixes
-	}
 	names := []string{name}
 	if kind == resourceTarget {
 		names = append(names, spellings(name)...)
 	}
 	for _, n := range names {
-		into[n] = append(into[n], required...)
 		if isPrefix {
-			set.lengths = append(set.lengths, len(n))
+			old, _ := set.prefixes.Get(n)
+			set.prefixes.Set(n, append(old, required...))
+		} else {
+			set.exact[n] = append(set.exact[n], required...)
 		}
 	}
 }
@@ -182,10 +178,8 @@ func (x *index) loginsOf(op Operation) []Login {
 
 func (set *logins) find(found []Login, name string) []Login {
 	found = append(found, set.exact[name]...)
-	for _, n := range set.lengths {
-		if n <= len(name) {
-			found = append(found, set.prefixes[name[:n]]...)
-		}
+	for logins := range set.prefixes.All(name) {
+		found = append(found, logins...)
 	}
 	for _, t := range set.templates {
 		if t.Regexp().MatchString(name) {

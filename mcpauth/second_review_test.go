@@ -207,8 +207,8 @@ func TestWhoHangsUpIsCountedAllTheSame(t *testing.T) {
 // contextStore counts as every store does that is asked over the network: not for a context that has ended.
 type contextStore struct{}
 
-func (contextStore) Take(ctx context.Context, _ [32]byte, _ []mcpauth.LimitBucket) (time.Duration, error) {
-	return 0, ctx.Err()
+func (contextStore) Take(ctx context.Context, _ [32]byte, _ []mcpauth.LimitBucket) (time.Duration, int, error) {
+	return 0, 0, ctx.Err()
 }
 
 // A cookie that is kept from an Authenticator is no credential, but the Authenticator is asked all the same, and what every one of them does

@@ -27,6 +27,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/go-mcpauth/sdk/examples/internal/demo"
 	"github.com/go-mcpauth/sdk/examples/internal/notes"
 	"github.com/go-mcpauth/sdk/mcpauth"
 	"github.com/go-mcpauth/sdk/mcpauth/audit"
@@ -86,7 +87,7 @@ func demonstrate(ctx context.Context, stdout, stderr io.Writer, pseudonyms, argu
 // A stage is the protected server, with all that its clients need to have.
 type stage struct {
 	resource string
-	issuer   *issuer
+	issuer   *demo.Issuer
 	apiKey   string
 	close    func()
 }
@@ -116,7 +117,7 @@ func start(onDecision func(context.Context, mcpauth.Decision), arguments bool) (
 }
 
 func protect(url string, onDecision func(context.Context, mcpauth.Decision), arguments bool) (*stage, http.Handler, error) {
-	is, err := newIssuer(url)
+	is, err := demo.NewIssuer(url)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -152,7 +153,7 @@ func protect(url string, onDecision func(context.Context, mcpauth.Decision), arg
 	}
 	tools := notes.NewServer(auth)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /jwks", is.serveKeys)
+	mux.Handle("GET /jwks", is)
 	auth.Mount(mux, mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return tools }, &mcp.StreamableHTTPOptions{Stateless: true}))
 	return &stage{resource: cfg.Resource, issuer: is, apiKey: apiKey}, mux, nil
 }

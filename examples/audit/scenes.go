@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/go-mcpauth/sdk/examples/internal/notes"
 )
@@ -29,11 +31,25 @@ func bearer(token string) map[string]string {
 	return map[string]string{"Authorization": "Bearer " + token}
 }
 
+type claims = map[string]any
+
+// token is good for a minute. Claims are added or, where they are nil, left out. Making it does not fail: all of it is JSON, and
+// the key is our own.
+func (s *stage) token(audience, subject, scope string, more claims) string {
+	all := claims{"client_id": "desk", "scope": scope}
+	maps.Copy(all, more)
+	token, err := s.issuer.Token(audience, subject, time.Minute, all)
+	if err != nil {
+		panic(err)
+	}
+	return token
+}
+
 // scenes are the days of a notebook: what works, and what operators are asked about.
 func (s *stage) scenes() []scene {
 	const both = notes.ScopeRead + " " + notes.ScopeWrite
 	token := func(subject, scope string, more claims) map[string]string {
-		return bearer(s.issuer.token(s.resource, subject, scope, more))
+		return bearer(s.token(s.resource, subject, scope, more))
 	}
 	read, write := call("read_notes", "{}"), call("write_note", `{"text":"The combination is 7-3-9"}`)
 	return []scene{
@@ -50,7 +66,7 @@ func (s *stage) scenes() []scene {
 		{"a key reads", read, map[string]string{"X-Api-Key": s.apiKey}, 200, nil},
 		{"a tool that there is not", call("reed_notes\n\x1b[2J", "{}"), token("uma", both, nil), 200, nil},
 		{"a token that has expired", read, token("uma", both, claims{"iat": 1, "exp": 2}), 401, nil},
-		{"a token for another server", read, bearer(s.issuer.token("https://mail.example.com/mcp", "uma", both, nil)), 401, nil},
+		{"a token for another server", read, bearer(s.token("https://mail.example.com/mcp", "uma", both, nil)), 401, nil},
 		{"a token of another issuer", read, token("uma", both, claims{"iss": "https://login.example.com"}), 401, nil},
 		{"a token that was revoked", read, token("left-the-company", both, nil), 401, nil},
 		{"a token that is none", read, bearer("opaque-and-secret"), 401, nil},

@@ -8,11 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,6 +17,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-mcpauth/sdk/examples/internal/chromium"
 	"github.com/go-mcpauth/sdk/examples/internal/testissuer"
 	"github.com/go-mcpauth/sdk/mcpauth"
 	"github.com/go-mcpauth/sdk/scopes"
@@ -215,36 +213,14 @@ func (p *pages) port(t *testing.T) string {
 // visit opens the page in a browser of its own and returns the report.
 func (p *pages) visit(t *testing.T, origin string) map[string]attempt {
 	t.Helper()
-	profile, err := os.MkdirTemp("", "mcpauth-browser-")
-	require.NoError(t, err)
-	t.Cleanup(func() { // after the browser has ended
-		if !eventually(stopTimeout, func() bool { return os.RemoveAll(profile) == nil }) {
-			t.Errorf("%s cannot be removed", profile)
-		}
-	})
-	browser := start(t, findBrowser(t), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-crash-reporter",
-		"--disable-dev-shm-usage", "--no-proxy-server", "--user-data-dir="+profile,
-		"--host-resolver-rules=MAP app.example 127.0.0.1, MAP evil.localhost 127.0.0.1", origin+"/")
+	browser := chromium.Show(t, origin+"/", "app.example", "evil.localhost")
 	select {
 	case report := <-p.reports:
 		return report
-	case <-browser.exited:
+	case <-browser.Exited():
 		require.Fail(t, "the browser ended without a report")
 	case <-time.After(browserTimeout):
 		require.Fail(t, "no report", "within %s", browserTimeout)
 	}
 	return nil
-}
-
-func findBrowser(t *testing.T) string {
-	t.Helper()
-	names := []string{"chromium", "chromium-browser", "google-chrome"}
-	for _, name := range names {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	require.Fail(t, "no browser", "install one of: %s", strings.Join(names, ", "))
-	return ""
 }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-mcpauth/sdk/examples/internal/process"
 	"github.com/go-mcpauth/sdk/examples/internal/testissuer"
 	"github.com/go-mcpauth/sdk/mcpauth/mcpauthtest"
 )
@@ -432,10 +433,10 @@ type prover struct {
 // newProver starts a resource-server for the issuer, and makes a client for it.
 func newProver(t *testing.T, program string, is *testissuer.Issuer, flags ...string) *prover {
 	t.Helper()
-	p := start(t, program, append([]string{"-listen", "127.0.0.1:0", "-issuer", is.URL}, flags...)...)
+	p := process.Start(t, process.Program{Path: program, Args: append([]string{"-listen", "127.0.0.1:0", "-issuer", is.URL}, flags...)})
 	listening := regexp.MustCompile(`(?m)^listening on (\S+)\n`)
-	require.True(t, eventually(startTimeout, func() bool { return p.ended() || listening.MatchString(p.output.String()) }), "the server says nothing")
-	m := listening.FindStringSubmatch(p.output.String())
+	require.True(t, process.Eventually(startTimeout, func() bool { return p.Ended() || listening.MatchString(p.Output()) }), "the server says nothing")
+	m := listening.FindStringSubmatch(p.Output())
 	require.NotNil(t, m, "the server does not start")
 
 	c := &prover{address: m[1] + "/mcp", is: is}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-mcpauth/sdk/examples/internal/process"
 	"github.com/go-mcpauth/sdk/examples/internal/testissuer"
 )
 
@@ -84,19 +85,19 @@ func everything(t *testing.T, program string, args ...string) string {
 		address := l.Addr().String()
 		require.NoError(t, l.Close())
 
-		p := start(t, program, append([]string{"-http", address}, args...)...)
+		p := process.Start(t, process.Program{Path: program, Args: append([]string{"-http", address}, args...)})
 		accepting := false
-		require.True(t, eventually(startTimeout, func() bool {
+		require.True(t, process.Eventually(startTimeout, func() bool {
 			if conn, err := net.Dial("tcp", address); err == nil {
 				_ = conn.Close()
 				accepting = true
 			}
-			return accepting || p.ended()
+			return accepting || p.Ended()
 		}), "no connection to %s", address)
-		if accepting && !p.ended() {
+		if accepting && !p.Ended() {
 			return "http://" + address + "/mcp"
 		}
-		if !strings.Contains(p.output.String(), "address already in use") {
+		if !strings.Contains(p.Output(), "address already in use") {
 			break
 		}
 	}
@@ -107,18 +108,18 @@ func everything(t *testing.T, program string, args ...string) string {
 // behindProxy starts resource-server in front of an endpoint and returns its own.
 func behindProxy(t *testing.T, program, endpoint, issuer string) string {
 	t.Helper()
-	p := start(t, program, "-listen", "127.0.0.1:0", "-issuer", issuer, "-upstream", endpoint)
+	p := process.Start(t, process.Program{Path: program, Args: []string{"-listen", "127.0.0.1:0", "-issuer", issuer, "-upstream", endpoint}})
 	var base string
-	require.True(t, eventually(startTimeout, func() bool {
-		for line := range strings.Lines(p.output.String()) {
+	require.True(t, process.Eventually(startTimeout, func() bool {
+		for line := range strings.Lines(p.Output()) {
 			base, _ = strings.CutPrefix(line, "listening on ")
 			if strings.HasSuffix(base, "\n") && base != line {
 				return true
 			}
 		}
-		return p.ended()
+		return p.Ended()
 	}), "the server says nothing")
-	require.False(t, p.ended(), "the server does not start")
+	require.False(t, p.Ended(), "the server does not start")
 	return strings.TrimSpace(base) + "/mcp"
 }
 

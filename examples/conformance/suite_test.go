@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-mcpauth/sdk/examples/internal/process"
 )
 
 // suiteTimeout is for one run of the suite, which takes a few seconds.
@@ -65,7 +67,7 @@ func (s suite) run(t *testing.T, endpoint string) outcome {
 		"--url", endpoint, "--suite", "all", "--output-dir", results}, s.args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = stopTimeout
+	cmd.WaitDelay = process.StopTimeout
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	err = cmd.Run()

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-mcpauth/sdk/examples/internal/chromium"
 )
 
 // The paths of the system, in the order in which a client learns of them.
@@ -29,12 +31,12 @@ const (
 // the Inspector has to ask for more.
 func TestE2E01_InspectorInABrowser(t *testing.T) {
 	resource := startQuickstart(t)
-	browser := startChromium(t)
+	browser := chromium.Start(t)
 
 	t.Run("legacy", func(t *testing.T) { // revision 2025-11-25, which is what the Inspector chooses by itself
 		s := startInspector(t, resource, "legacy")
-		v := browser.newTab(t)
-		v.open(s.address)
+		v := newTab(t, browser)
+		v.Open(s.address)
 		v.connect()
 		v.signIn("uma")
 		v.consent(s, "Uma, user", []string{"notes:read"}, "read_notes", "whoami")
@@ -58,7 +60,7 @@ func TestE2E01_InspectorInABrowser(t *testing.T) {
 		v.stepUp("notes:read", "notes:write")
 		requireInOrder(t, s.exchanges()[before:], []exchange{{http.MethodPost, pathMCP, 403}})
 		v.press("[role=dialog] button", "Cancel") // and it is as if nothing had been called
-		v.wait("no dialog", "!document.querySelector('[role=dialog]')")
+		v.Wait("no dialog", "!document.querySelector('[role=dialog]')")
 		v.connected()
 		v.run("read_notes")
 		v.reads("You have no notes yet.")
@@ -83,8 +85,8 @@ func TestE2E01_InspectorInABrowser(t *testing.T) {
 
 	t.Run("modern", func(t *testing.T) { // revision 2026-07-28
 		s := startInspector(t, resource, "modern")
-		v := browser.newTab(t)
-		v.open(s.address)
+		v := newTab(t, browser)
+		v.Open(s.address)
 		v.connect()
 		v.signIn("dev")
 		v.consent(s, "Dev, developer", []string{"notes:read"}, "read_notes", "whoami")
@@ -98,7 +100,7 @@ func TestE2E01_InspectorInABrowser(t *testing.T) {
 		v.run("write_note", "text *", "Ask again.")
 		v.stepUp("notes:read", "notes:write")
 		v.press("[role=dialog] button", "Authorize")
-		v.heading(pageConsent)
+		v.Heading(pageConsent)
 		before := len(s.exchanges())
 		v.press("button[value=deny]", "Deny")
 		v.reads("access_denied")
@@ -131,12 +133,12 @@ func (v *tab) connect() {
 // connected waits for what the Inspector's page says to programs that drive it.
 func (v *tab) connected() {
 	v.t.Helper()
-	v.wait("a connection", `document.querySelector('[data-testid=connection-status]')?.dataset.status === 'connected'`)
+	v.Wait("a connection", `document.querySelector('[data-testid=connection-status]')?.dataset.status === 'connected'`)
 }
 
 func (v *tab) signIn(user string) {
 	v.t.Helper()
-	v.heading(pageSignIn)
+	v.Heading(pageSignIn)
 	v.reads("To let MCP Inspector use Example notebook.")
 	v.picture("sign-in")
 	v.press(fmt.Sprintf("button[value=%s]", user), "")
@@ -146,14 +148,14 @@ func (v *tab) signIn(user string) {
 func (v *tab) consent(s *inspector, user string, scopes []string, tools ...string) {
 	t := v.t
 	t.Helper()
-	v.heading(pageConsent)
+	v.Heading(pageConsent)
 	v.picture("consent")
 	v.reads("MCP Inspector asks to use Example notebook in your name.")
 	v.reads(user)
 	v.reads(s.host)
 	v.reads("this computer")
-	require.Equal(t, scopes, v.all("input[name=scope]:checked", "e.value"), v.text())
-	require.ElementsMatch(t, tools, v.all("[aria-labelledby=tools] li", "(e.querySelector('.name code') ?? e.querySelector('strong')).textContent"), v.text())
+	require.Equal(t, scopes, v.all("input[name=scope]:checked", "e.value"), v.Text())
+	require.ElementsMatch(t, tools, v.all("[aria-labelledby=tools] li", "(e.querySelector('.name code') ?? e.querySelector('strong')).textContent"), v.Text())
 }
 
 // approve presses Approve and passes the page that says so. It goes away by itself.
@@ -179,7 +181,7 @@ func (v *tab) tools(want ...string) {
 // run chooses a tool, fills in a field, and executes it.
 func (v *tab) run(tool string, field ...string) {
 	v.t.Helper()
-	v.click("the tool "+tool, fmt.Sprintf(`[...document.querySelectorAll('[data-testid=tools-screen] button')]
+	v.Click("the tool "+tool, fmt.Sprintf(`[...document.querySelectorAll('[data-testid=tools-screen] button')]
 		.find(b => [...b.querySelectorAll('*')].some(e => e.textContent.trim() === %q))`, tool)) // it may have a title, too
 	if len(field) == 2 {
 		v.write(field[0], field[1])
@@ -193,12 +195,12 @@ func (v *tab) stepUp(granted, more string) {
 	t.Helper()
 	v.reads("Additional permissions required")
 	v.picture("step-up")
-	require.Equal(t, []string{granted + "already granted", more + "new"}, v.all("[role=dialog] li", "e.textContent"), v.text())
+	require.Equal(t, []string{granted + "already granted", more + "new"}, v.all("[role=dialog] li", "e.textContent"), v.Text())
 }
 
 // all returns what an expression says about each element e that has this selector.
 func (v *tab) all(selector, expression string) (values []string) {
-	list, _ := v.eval(fmt.Sprintf("[...document.querySelectorAll(%q)].map(e => (%s).trim())", selector, expression)).([]any)
+	list, _ := v.Eval(fmt.Sprintf("[...document.querySelectorAll(%q)].map(e => (%s).trim())", selector, expression)).([]any)
 	for _, value := range list {
 		s, _ := value.(string)
 		values = append(values, s)

@@ -4,16 +4,20 @@ package inspector
 
 import (
 	"encoding/json"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-mcpauth/sdk/examples/internal/process"
 )
 
 // startTimeout is how long a server may take until it listens; only a broken run meets it.
@@ -27,7 +31,7 @@ func startQuickstart(t *testing.T) (resource string) {
 	build.Dir = ".."
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "building quickstart: %s", out)
-	return start(t, program{path: binary}).says(t, `(?m)^MCP server +(\S+)$`)
+	return says(t, process.Start(t, process.Program{Path: binary}), `(?m)^MCP server +(\S+)$`)
 }
 
 // An inspector is the web server of MCP Inspector, which also speaks to MCP servers and authorization servers for its page.
@@ -58,20 +62,20 @@ func startInspector(t *testing.T, resource, era string) *inspector {
 			t.Logf("what the Inspector exchanged: %v", s.exchanges())
 		}
 	})
-	var p *process
+	var p *process.Process
 	for range 5 { // it wants a port by number: if somebody else was faster, another is tried
 		port := freePort(t)
-		p = start(t, program{path: node, args: []string{launcher, "--web", "--server-url", resource, "--transport", "http", "--protocol-era", era}, env: []string{
+		p = process.Start(t, process.Program{Path: node, Args: []string{launcher, "--web", "--server-url", resource, "--transport", "http", "--protocol-era", era}, Env: []string{
 			"HOME=" + home, "PATH=" + os.Getenv("PATH"), "CLIENT_PORT=" + port, "MCP_SANDBOX_PORT=0", "MCP_APP_ORIGIN_PORT=0",
 			"MCP_AUTO_OPEN_ENABLED=false", "MCP_INSPECTOR_SECRET_STORE=file", "MCPAUTH_E2E_EXCHANGES=" + s.recorded,
 			"NODE_OPTIONS=--import " + (&url.URL{Scheme: "file", Path: filepath.Join(ts, "record.mjs")}).String(),
 		}})
-		eventually(startTimeout, func() bool { return p.ended() || strings.Contains(p.output.String(), "up and running at") })
-		if !strings.Contains(p.output.String(), "PORT IS IN USE") {
+		process.Eventually(startTimeout, func() bool { return p.Ended() || strings.Contains(p.Output(), "up and running at") })
+		if !strings.Contains(p.Output(), "PORT IS IN USE") {
 			break
 		}
 	}
-	s.address = p.says(t, `(?m)^ +(http://\S+MCP_INSPECTOR_API_TOKEN=\S+)$`)
+	s.address = says(t, p, `(?m)^ +(http://\S+MCP_INSPECTOR_API_TOKEN=\S+)$`)
 	u, err := url.Parse(s.address)
 	require.NoError(t, err)
 	s.host = u.Host
@@ -79,15 +83,15 @@ func startInspector(t *testing.T, resource, era string) *inspector {
 }
 
 // says waits for a line of output and returns what the expression's group holds.
-func (p *process) says(t *testing.T, expression string) string {
+func says(t *testing.T, p *process.Process, expression string) string {
 	t.Helper()
 	re := regexp.MustCompile(expression)
 	var found []string
-	eventually(startTimeout, func() bool {
-		found = re.FindStringSubmatch(p.output.String())
-		return found != nil || p.ended()
+	process.Eventually(startTimeout, func() bool {
+		found = re.FindStringSubmatch(p.Output())
+		return found != nil || p.Ended()
 	})
-	require.NotNil(t, found, "%s said:\n%s", p.name, p.output.String())
+	require.NotNil(t, found, "%s said:\n%s", p.Name, p.Output())
 	return found[1]
 }
 
@@ -107,4 +111,13 @@ func (s *inspector) exchanges() (all []exchange) {
 		}
 	}
 	return all
+}
+
+// freePort is a port that was free a moment ago.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }

@@ -226,8 +226,9 @@ func TestRefusals_AreAnsweredSo(t *testing.T) {
 // counts is a store of limits with one answer.
 type counts func() (time.Duration, error)
 
-func (c counts) Take(context.Context, [32]byte, []mcpauth.LimitBucket) (time.Duration, error) {
-	return c()
+func (c counts) Take(context.Context, [32]byte, []mcpauth.LimitBucket) (time.Duration, int, error) {
+	wait, err := c()
+	return wait, 0, err
 }
 
 // documented are the rows of docs/refusals.md.

@@ -17,8 +17,8 @@ func TestAWarmHitAllocatesNothing(t *testing.T) {
 	for _, body := range []string{good, bad} {
 		c := newClient(t, introspect.Config{Fetch: quickRemote(says(200, body)).client(), Now: func() time.Time { return testNow }})
 		ctx, hash := context.Background(), hashOf(token)
-		_, _ = c.Introspect(ctx, token, hash)
-		require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = c.Introspect(ctx, token, hash) }))
+		_, _ = c.Ask(ctx, token, hash)
+		require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = c.Ask(ctx, token, hash) }))
 	}
 }
 
@@ -44,11 +44,11 @@ func BenchmarkWarm(b *testing.B) {
 		b.Run(tt.name, func(b *testing.B) {
 			c := newClient(b, introspect.Config{Fetch: quickRemote(says(200, tt.body)).client(), MaxAge: time.Hour, MaxNegativeAge: time.Minute})
 			ctx := context.Background()
-			_, _ = c.Introspect(ctx, token, hashOf(token))
+			_, _ = c.Ask(ctx, token, hashOf(token))
 			hash := hashOf(token)
 			b.ReportAllocs()
 			for b.Loop() {
-				_, _ = c.Introspect(ctx, token, hash)
+				_, _ = c.Ask(ctx, token, hash)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/bare, "ratio")
 		})

@@ -163,18 +163,9 @@ func mistake(field, format string, args ...any) error {
 	return fmt.Errorf(field+": "+format, args...)
 }
 
-// Introspect returns the claims of an active token, which are shared and must not be changed. hash is the
-// SHA-256 of token, all of it: two tokens with one hash would share an answer. Any error is an
-// *[Error]: the token is inactive, or it cannot be known now. ctx bounds the waiting of this caller alone.
-func (c *Client) Introspect(ctx context.Context, token string, hash [sha256.Size]byte) (map[string]any, error) {
-	a, err := c.Ask(ctx, token, hash)
-	if err != nil {
-		return nil, err
-	}
-	return a.Claims, nil
-}
-
-// Ask is [Client.Introspect] for callers who remember what they make of the answer.
+// Ask returns what the server says of an active token. hash is the SHA-256 of token, all of it: two tokens with one hash would
+// share an answer. Any error is an *[Error]: the token is inactive, or it cannot be known now. ctx bounds the waiting of this
+// caller alone.
 func (c *Client) Ask(ctx context.Context, token string, hash [sha256.Size]byte) (*Answer, error) {
 	if c == nil || c.auth == nil {
 		return nil, notConfigured

@@ -47,7 +47,7 @@ func TestINTRO08TheLastMomentIsNotMissed(t *testing.T) {
 	var looked atomic.Bool
 	c = newClient(t, introspect.Config{Fetch: r.client(), Now: func() time.Time {
 		if looked.CompareAndSwap(false, true) { // the first look at the clock is between the two
-			_, err := c.Introspect(t.Context(), token, hashOf(token))
+			_, err := c.Ask(t.Context(), token, hashOf(token))
 			require.NoError(t, err)
 		}
 		return testNow

@@ -62,7 +62,7 @@ func FuzzSignedAnswer(f *testing.F) {
 	f.Add(good)
 	f.Add(bad)
 	f.Fuzz(func(t *testing.T, body string) {
-		_, err := signedClient(t, introspect.Config{}, body).Introspect(context.Background(), token, hashOf(token))
+		_, err := signedClient(t, introspect.Config{}, body).Ask(context.Background(), token, hashOf(token))
 		var refusal *introspect.Error
 		if err == nil || errors.As(err, &refusal) && !refusal.Unavailable {
 			require.True(t, signed[body], "believed %q", body)

@@ -77,16 +77,16 @@ func answer(body string) http.HandlerFunc {
 // ask introspects and returns the refusal, which must be an *Error that is safe to log.
 func ask(t testing.TB, c *introspect.Client, ctx context.Context, tok string) (map[string]any, *introspect.Error) {
 	t.Helper()
-	claims, err := c.Introspect(ctx, tok, hashOf(tok))
+	answer, err := c.Ask(ctx, tok, hashOf(tok))
 	if err == nil {
-		if claims == nil {
-			t.Error("neither claims nor an error")
+		if answer == nil || answer.Claims == nil {
+			t.Fatal("neither claims nor an error")
 		}
-		return claims, nil
+		return answer.Claims, nil
 	}
 	var refusal *introspect.Error
-	if claims != nil || !errors.As(err, &refusal) {
-		t.Errorf("claims %v, error %T", claims, err)
+	if answer != nil || !errors.As(err, &refusal) {
+		t.Errorf("answer %v, error %T", answer, err)
 		return nil, &introspect.Error{}
 	}
 	checkText(t, refusal.Error())

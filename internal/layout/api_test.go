@@ -143,6 +143,9 @@ func typeLines(t *testing.T, fset *token.FileSet, s *ast.TypeSpec) (lines []stri
 			}
 		}
 	default:
+		if s.Assign.IsValid() {
+			prefix += "= " // an alias
+		}
 		lines = append(lines, prefix+text(t, fset, typ))
 	}
 	return lines

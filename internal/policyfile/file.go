@@ -13,9 +13,8 @@ const Version = 1
 
 // Limits on a file. A policy is written by people, or by programs for them.
 const (
-	MaxSize  = 4 << 20 // bytes
-	maxDepth = 16
-	maxText  = 16 << 10 // bytes of one string
+	MaxSize = 4 << 20  // bytes
+	maxText = 16 << 10 // bytes of one string
 )
 
 // A File is a policy. Names stand in the order of the file.

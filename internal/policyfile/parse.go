@@ -2,7 +2,6 @@ package policyfile
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -36,12 +35,7 @@ func Parse(data []byte) (*File, []*Error) {
 		r.fail(0, "the file begins with a byte order mark; save it without")
 		return nil, r.errs
 	}
-	var whole json.RawMessage
-	if err := json.Unmarshal(data, &whole); err != nil {
-		at := len(data)
-		if syntax := new(json.SyntaxError); errors.As(err, &syntax) && syntax.Error() != "unexpected end of JSON input" {
-			at = max(0, int(syntax.Offset)-1) // it counts the character that does not fit
-		}
+	if at, err := check(data); err != nil {
 		r.fail(at, "no JSON: %s", Shown(err.Error()))
 		return nil, r.errs
 	}
@@ -101,7 +95,7 @@ func (p *parser) policy() {
 			p.unknown(at, "$schema, version, scopes, roles, clients, tools, prompts, resources, methods and annotated")
 		}
 	})
-	if !version && !p.broken {
+	if !version {
 		p.fail(0, `there is no "version"; write "version": %d`, Version)
 	}
 }
@@ -194,7 +188,7 @@ func (p *parser) rule(kind Kind, name string, at int) {
 				p.unknown(at, "rule and login")
 			}
 		})
-		if !has && !p.broken {
+		if !has {
 			p.fail(at, `there is no "rule"; write "authenticated" where any caller will do`)
 		}
 	} else {
@@ -245,7 +239,7 @@ func (p *parser) login(at int) *Login {
 			p.unknown(at, "acr and maxAge")
 		}
 	})
-	if len(l.ACR) == 0 && l.MaxAge == 0 && !p.broken && len(p.errs) == before {
+	if len(l.ACR) == 0 && l.MaxAge == 0 && len(p.errs) == before {
 		p.fail(at, "it asks for nothing; write acr or maxAge")
 	}
 	for _, v := range l.ACR {

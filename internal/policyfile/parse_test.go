@@ -126,15 +126,20 @@ func TestParse_Mistakes(t *testing.T) {
 		{`{"version":1,"clients":{"x":{"roles":[""]}}}`, "1:38 clients.x.roles", "a role needs a name"},
 		{"{\"version\":1,\"\ufffd\xff\":1}", "1:18 ", "not valid UTF-8"},
 		{`{"version":1,"annotated":{"readonly":"a"}}`, "1:27 annotated.readonly", "no such member"},
+		{`{"version":1,"more":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`, "1:14 more", "no such member"},
+		{`{"version":1,"tools":` + strings.Repeat(`[{"a":`, 4000) + "1" + strings.Repeat("}]", 4000) + `}`, "1:22 tools", "write an object here, not an array"},
+		{`{"version":1,"more":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`, "1:10020 ", "exceeded max depth"},
+		{`{"version":1,"annotated":{"other":"a b"}}`, "1:38 annotated.other", "expected"},
 		{`{"version":1,"tools":{"a":"` + strings.Repeat("x", 16<<10+1) + `"}}`, "1:27 tools.a", "longer than 16384 bytes"},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
+			shown := tt.text[:min(len(tt.text), 200)]
 			f, errs := policyfile.Parse([]byte(tt.text))
-			require.Nil(t, f, tt.text)
-			require.NotEmpty(t, errs, tt.text)
+			require.Nil(t, f, shown)
+			require.NotEmpty(t, errs, shown)
 			e := errs[0]
-			require.Equal(t, tt.where, fmt.Sprintf("%d:%d %s", e.Line, e.Column, e.Path), "%s: %s", tt.text, e.Msg)
-			require.Contains(t, e.Msg, tt.what, tt.text)
+			require.Equal(t, tt.where, fmt.Sprintf("%d:%d %s", e.Line, e.Column, e.Path), "%s: %s", shown, e.Msg)
+			require.Contains(t, e.Msg, tt.what, shown)
 		})
 	}
 }
@@ -196,6 +201,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(whole))
 	f.Add([]byte(`{"version":1,"tools":{"a":"b","a":"c"}}`))
 	f.Add([]byte(`{"version":1,"clients":{"*":{"unlimited":true}}}`))
+	f.Add([]byte(`{"version":1,"x":[{"a":[null,1e999,{}]}],"tools":[{"b":[]}],"prompts":{"a":{"rule":[[]],"login":{"acr":[{}]}}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file, errs := policyfile.Parse(data)
 		if file == nil {

@@ -3,28 +3,27 @@ package policyfile
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// reader walks through the tokens of a file and collects mistakes. After one that leaves it nowhere it is broken,
-// and reads nothing more.
+// reader walks through the tokens of a file that is JSON, see [check], and collects mistakes.
 type reader struct {
-	data   []byte
-	lines  []int // where each begins
-	dec    *json.Decoder
-	path   []string
-	errs   []*Error
-	broken bool
+	data  []byte
+	lines []int // where each begins
+	dec   *json.Decoder
+	path  []string
+	errs  []*Error
 }
 
 const maxErrors = 50
 
 func newReader(data []byte) *reader {
-	r := &reader{data: data, dec: json.NewDecoder(bytes.NewReader(data))}
-	r.dec.UseNumber()
+	r := &reader{data: data, dec: newDecoder(data)}
 	r.lines = append(r.lines, 0)
 	for i, c := range data {
 		if c == '\n' {
@@ -32,6 +31,28 @@ func newReader(data []byte) *reader {
 		}
 	}
 	return r
+}
+
+func newDecoder(data []byte) *json.Decoder {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	return dec
+}
+
+// check reports whether data is one JSON value of which a reader can read every token, and how far it is.
+func check(data []byte) (at int, err error) {
+	var whole json.RawMessage
+	err = json.Unmarshal(data, &whole)
+	for dec := newDecoder(data); err == nil; {
+		_, err = dec.Token()
+	}
+	switch syntax := new(json.SyntaxError); {
+	case err == io.EOF:
+		return len(data), nil
+	case errors.As(err, &syntax) && syntax.Error() != "unexpected end of JSON input":
+		return max(0, int(syntax.Offset)-1), err // it counts the character that does not fit
+	}
+	return len(data), err
 }
 
 // fail notes a mistake at an offset.
@@ -50,16 +71,8 @@ func (r *reader) position(at int) Position {
 
 // next returns the next token and where it begins.
 func (r *reader) next() (json.Token, int) {
-	if r.broken {
-		return nil, len(r.data)
-	}
 	at := r.start()
-	tok, err := r.dec.Token()
-	if err != nil { // of JSON that was found valid: it is nested too deep, perhaps
-		r.broken = true
-		r.fail(at, "no JSON: %s", Shown(err.Error()))
-		return nil, at
-	}
+	tok, _ := r.dec.Token() // check has read them all
 	return tok, at
 }
 
@@ -72,25 +85,17 @@ func (r *reader) start() int {
 	return at
 }
 
-// object reads an object and calls member for each name, which must read its value. It reports whether there was one.
-func (r *reader) object(member func(name string, at int)) bool {
+// object reads an object and calls member for each name, which must read its value.
+func (r *reader) object(member func(name string, at int)) {
 	tok, at := r.next()
 	if tok != json.Delim('{') {
 		r.mismatch(tok, at, "an object")
-		return false
-	}
-	if len(r.path) >= maxDepth {
-		r.fail(at, "objects stand more than %d deep", maxDepth)
-		r.broken = true
-		return false
+		return
 	}
 	seen := make(map[string]bool)
-	for !r.broken && r.dec.More() {
+	for r.dec.More() {
 		tok, at := r.next()
-		name, ok := tok.(string)
-		if !ok {
-			return false // broken
-		}
+		name, _ := tok.(string) // as JSON has it
 		r.path = append(r.path, Shown(name))
 		if seen[name] {
 			r.fail(at, "the member stands here twice; keep one")
@@ -100,7 +105,6 @@ func (r *reader) object(member func(name string, at int)) bool {
 		r.path = r.path[:len(r.path)-1]
 	}
 	r.next() // the end
-	return !r.broken
 }
 
 // text reads a string. Raw reports whether it stands in the file as it is, without escapes.
@@ -126,7 +130,7 @@ func (r *reader) texts() (out []string) {
 	}
 	out = []string{}
 	seen := make(map[string]bool)
-	for !r.broken && r.dec.More() {
+	for r.dec.More() {
 		s, at, _, ok := r.text()
 		switch {
 		case ok && seen[s]:
@@ -167,9 +171,6 @@ func (r *reader) seconds(most int64) int64 {
 
 // mismatch notes a token of another type, and passes over the rest of its value.
 func (r *reader) mismatch(tok json.Token, at int, want string) {
-	if r.broken {
-		return
-	}
 	got := "null"
 	switch t := tok.(type) {
 	case string:
@@ -187,7 +188,7 @@ func (r *reader) mismatch(tok json.Token, at int, want string) {
 
 // skip passes over what is left of an object or array that was opened.
 func (r *reader) skip() {
-	for depth := 1; depth > 0 && !r.broken; {
+	for depth := 1; depth > 0; {
 		switch tok, _ := r.next(); tok {
 		case json.Delim('{'), json.Delim('['):
 			depth++

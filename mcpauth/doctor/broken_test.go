@@ -224,6 +224,14 @@ var brokenServers = []broken{
 		}
 		w.metadata["scopes_supported"] = many
 	}, want: "scopes/many-scopes", status: doctor.Warn, cure: "first login needs"},
+	{name: "scopes nowhere", change: func(w *world) {
+		w.challengeWith("")
+		delete(w.metadata, "scopes_supported")
+	}, want: "scopes/none-named", status: doctor.Warn, cure: "Config.BaseScopes"},
+	{name: "empty scopes", change: func(w *world) {
+		w.challengeWith(`, scope=""`)
+		w.metadata["scopes_supported"] = []string{}
+	}, want: "scopes/none-named", status: doctor.Warn, cure: "scopes_supported"},
 
 	// Pages.
 	{name: "no CORS on the 401", options: aPage, change: func(w *world) { w.endpoint = only(method("POST"), without("Access-Control-Allow-Origin")) },

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -83,6 +84,11 @@ func (r reading) param(name string) string {
 		}
 	}
 	return ""
+}
+
+// namesScopes reports whether any client finds scopes in the field, however it reads. The pattern takes scope="" for two quotes.
+func (r reading) namesScopes() bool {
+	return strings.Trim(r.pattern.scope, `"`) != "" || slices.ContainsFunc(r.all, func(c challenge) bool { return len(scopesOf(c.params["scope"])) > 0 })
 }
 
 // joined reports whether two challenges share a line.

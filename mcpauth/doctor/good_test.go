@@ -25,3 +25,22 @@ func TestAWorldThatIsRight(t *testing.T) {
 		})
 	}
 }
+
+// One place that names scopes is enough.
+func TestScopesInOnePlace(t *testing.T) {
+	for name, change := range map[string]func(*world){
+		"in the challenge": func(w *world) { delete(w.metadata, "scopes_supported") },
+		"in the metadata":  func(w *world) { w.challengeWith("") },
+		"in the second challenge": func(w *world) {
+			delete(w.metadata, "scopes_supported")
+			w.challengeWith("")
+			w.challenge = append(w.challenge, `DPoP algs="ES256", scope="notes:read"`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			change(w)
+			require.Equal(t, doctor.Pass, find(t, w.run(doctor.Options{}), "scopes").Status)
+		})
+	}
+}

@@ -189,6 +189,13 @@ func (v *visit) judgeScopes(context.Context) {
 			Cure: "list what a first login needs; these clients ask for all of it, and people see a long consent page or a refusal", Clause: "MCP, Scope Minimization",
 		})
 	}
+	if v.document != nil && len(supported) == 0 && !v.challenge.namesScopes() {
+		v.add(Finding{
+			Status: Warn, Cause: "none-named", Got: "no scope in the challenge, no scopes_supported in the metadata",
+			Cure:   "name what a first login needs, as scope of the challenge (Config.BaseScopes) or in scopes_supported: without, a client asks for nothing, for scopes of its own choice, or for all that the authorization server has. Only a server that looks at no scopes can do without",
+			Clause: "MCP, Scope Selection Strategy; RFC 9728, Section 2",
+		})
+	}
 	if !v.found() {
 		v.pass("challenge: " + v.list(asked) + "; scopes_supported: " + v.list(supported))
 	}

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,10 @@ type Client struct {
 
 	// Header is added to each request, for an API key or an Origin.
 	Header http.Header
+
+	// Peer is the address that requests come from, for limits on failures and conditions on addresses. Behind a
+	// proxy it is the proxy's, and the client's stands in Header. Zero: 192.0.2.1.
+	Peer netip.Addr
 
 	// Sessions makes the client speak revision 2025-11-25 and open a session before its first request, for
 	// handlers that are not stateless. Else it speaks revision 2026-07-28, which has none.
@@ -153,7 +158,7 @@ func (c *Client) send(method string, params map[string]any) *http.Response {
 		c.t.Fatalf("mcpauthtest: a request to %s: %v", c.resource, err)
 	}
 	c.dress(req.Header, method, all)
-	var transport http.RoundTripper = inProcess{c.handler}
+	var transport http.RoundTripper = inProcess{c}
 	if c.Key != nil && c.Token != "" {
 		if c.transport == nil || c.transport.Key != c.Key {
 			c.transport = &DPoPTransport{Key: c.Key, Base: transport, Now: c.Now}
@@ -267,15 +272,18 @@ func readBody(resp *http.Response) ([]byte, error) {
 	return body, err
 }
 
-// inProcess hands requests to a handler, without a network.
-type inProcess struct{ handler http.Handler }
+// inProcess hands requests to the client's handler, without a network.
+type inProcess struct{ client *Client }
 
 // RoundTrip serves one request.
 func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 	r := httptest.NewRequestWithContext(req.Context(), req.Method, req.URL.String(), req.Body)
 	r.Header, r.ContentLength = req.Header.Clone(), req.ContentLength
+	if p.client.Peer.IsValid() {
+		r.RemoteAddr = netip.AddrPortFrom(p.client.Peer, 1234).String() // the port that httptest has as well
+	}
 	w := httptest.NewRecorder()
-	p.handler.ServeHTTP(w, r)
+	p.client.handler.ServeHTTP(w, r)
 	resp := w.Result()
 	resp.Request = req
 	return resp, nil

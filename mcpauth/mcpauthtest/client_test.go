@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -172,4 +173,25 @@ func TestClient_Policy(t *testing.T) {
 	_, resp := is.Client(handler, ada).CallTool("read_file", map[string]any{"path": "x"})
 	mcpauthtest.AssertAllowed(t, resp)
 	require.Contains(t, called, `tools/call read_file {"path":"x"}`)
+}
+
+// The peer is that of the present request, with proofs of DPoP and without, for IPv6 as well.
+func TestClient_Peer(t *testing.T) {
+	var from []string
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from = append(from, r.RemoteAddr)
+		w.WriteHeader(http.StatusForbidden)
+	})
+	key, err := mcpauthtest.NewDPoPKey("")
+	require.NoError(t, err)
+	for _, key := range []*mcpauthtest.DPoPKey{nil, key} {
+		from = nil
+		client := mcpauthtest.NewClient(t, handler, "https://mcp.example.com/mcp", "token")
+		client.Key = key
+		for _, peer := range []string{"", "198.51.100.7", "2001:db8::7"} {
+			client.Peer, _ = netip.ParseAddr(peer)
+			client.CallTool("x", nil)
+		}
+		require.Equal(t, []string{"192.0.2.1:1234", "198.51.100.7:1234", "[2001:db8::7]:1234"}, from)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -13,6 +14,7 @@ import (
 	"github.com/go-mcpauth/sdk/mcpauth"
 	"github.com/go-mcpauth/sdk/mcpauth/idp"
 	"github.com/go-mcpauth/sdk/mcpauth/mcpauthtest"
+	"github.com/go-mcpauth/sdk/mcpauth/policy"
 	"github.com/go-mcpauth/sdk/scopes"
 )
 
@@ -167,17 +169,50 @@ func ExampleIssuer_Caller() {
 	// Output: true
 }
 
-// A tool without a rule can be reached by nobody, and a rule without a tool is a typing error.
+// Where a request comes from counts for limits and for conditions: here one office, and a limit for whoever guesses.
+func ExampleClient_peer() {
+	is := mcpauthtest.NewIssuer(t, "https://mcp.example.com/mcp")
+	_, _, handler := newServer(mcpauth.Config{
+		Resource: is.Resource, Issuers: []mcpauth.Issuer{is.Config()},
+		Policy: policy.From(netip.MustParsePrefix("198.51.100.0/24")).Check,
+		Limits: mcpauth.Limits{Failures: mcpauth.Rate{Events: 30, Per: time.Minute}},
+	})
+	client := is.Client(handler, mcpauthtest.Claims{Scope: "files:read"})
+	client.Peer = netip.MustParseAddr("198.51.100.7")
+	_, resp := client.CallTool("read_file", nil)
+	fmt.Println("from the office:", resp.Status)
+	client.Peer = netip.MustParseAddr("203.0.113.9")
+	_, resp = client.CallTool("read_file", nil)
+	fmt.Println("from elsewhere:", resp.Status)
+
+	client.Token = "guessed"
+	for range 31 {
+		_, resp = client.CallTool("read_file", nil)
+	}
+	fmt.Println("after 30 guesses:", resp.Status)
+	client.Peer = netip.MustParseAddr("203.0.113.10")
+	_, resp = client.CallTool("read_file", nil)
+	fmt.Println("from next door:", resp.Status)
+	// Output:
+	// from the office: 200 OK
+	// from elsewhere: 403 Forbidden
+	// after 30 guesses: 429 Too Many Requests
+	// from next door: 401 Unauthorized
+}
+
+// A tool without a rule can be reached by nobody, and a rule or a condition without a tool is a typing error.
 func ExampleRequireRules() {
 	is := mcpauthtest.NewIssuer(t, "https://mcp.example.com/mcp")
 	auth, server, _ := newServer(mcpauth.Config{Resource: is.Resource, Issuers: []mcpauth.Issuer{is.Config()}})
 	mcp.AddTool(server, &mcp.Tool{Name: "format_disk"}, deleteFile)
 	auth.RequireTool("fromat_disk", scopes.Role("admin"))
+	conditions := policy.For("tools/call delete_files", policy.Claim("/level", 3))
 
 	defer func() { fmt.Println(recover()) }() // a test would end here
-	mcpauthtest.RequireRules(t, auth, server)
+	mcpauthtest.RequireRules(t, auth, server, conditions)
 	// Output:
 	// rules and server do not fit:
 	// 	tool "format_disk" has no rule, so nobody can reach it; declare one, or set Config.Unlisted
 	// 	the rule for tool "fromat_disk" has no target on this server; is the name misspelled?
+	// 	the condition for "tools/call delete_files" has no target on this server, so it refuses nothing; is the name misspelled?
 }

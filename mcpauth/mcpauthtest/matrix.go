@@ -13,6 +13,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/mcpauth/policy"
 	"github.com/go-mcpauth/sdk/scopes"
 )
 
@@ -154,20 +155,35 @@ func difference(want, got string) string {
 
 // RequireRules ends the test if a tool, prompt or resource of the server has no rule, which nobody can reach
 // then, if a rule has no target, which is often misspelled, or if nobody can meet a rule: see
-// [mcpauth.Middleware.Verify]. The server must be protected and complete.
-func RequireRules(t testing.TB, auth *mcpauth.Middleware, server *mcp.Server) {
+// [mcpauth.Middleware.Verify]. So does a [policy.For] of these conditions that is about none of its tools and prompts: see
+// [policy.Condition.Verify]. The server must be protected and complete.
+func RequireRules(t testing.TB, auth *mcpauth.Middleware, server *mcp.Server, conditions ...policy.Condition) {
 	t.Helper()
-	err := auth.Verify(t.Context(), server)
-	if err == nil {
-		return
+	findings := each(auth.Verify(t.Context(), server))
+	if len(conditions) > 0 {
+		catalog, err := auth.Catalog(t.Context(), server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		findings = append(findings, each(policy.And(conditions...).Verify(catalog))...)
 	}
-	findings := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		findings = joined.Unwrap()
+	if len(findings) == 0 {
+		return
 	}
 	var list strings.Builder
 	for _, finding := range findings {
 		list.WriteString("\n\t" + finding.Error())
 	}
 	t.Fatalf("rules and server do not fit:%s", list.String())
+}
+
+// each is what an error joins.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }

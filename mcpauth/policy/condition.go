@@ -25,6 +25,11 @@ type node struct {
 	isLeaf  bool // its answers do not yet say whose they are
 	partial bool // passes operations that it is not about: see For
 	decide  func(question) answer
+
+	// What Verify looks at.
+	pattern string // of a For
+	fits    func(mcpauth.Operation) bool
+	parts   []Condition // those of an And, or the one inside of a For
 }
 
 // A question is one call to decide.

@@ -32,14 +32,15 @@ var namedMethods = []string{"tools/call", "prompts/get"}
 // resources/subscribe and subscriptions/listen on resources, without a call of prompts/get or
 // resources/read. Methods of extensions are for Func, too.
 //
-// It panics for a pattern that is none of these. Put several Fors into an [And].
+// It panics for a pattern that is none of these. A misspelled name refuses nothing: [Condition.Verify] finds it. Put
+// several Fors into an [And].
 func For(pattern string, condition Condition) Condition {
 	fits, err := parsePattern(pattern)
 	if err != nil {
 		panic(fmt.Sprintf("policy: For: %q: %v", pattern, err))
 	}
 	text := fmt.Sprintf("for(%s, %s)", pattern, condition)
-	return Condition{node: &node{text: text, partial: true, decide: func(q question) answer {
+	return Condition{node: &node{text: text, partial: true, pattern: pattern, fits: fits, parts: []Condition{condition}, decide: func(q question) answer {
 		if !fits(q.call.Operation) {
 			return holds()
 		}

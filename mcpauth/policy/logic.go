@@ -8,7 +8,7 @@ func And(conditions ...Condition) Condition {
 		return Condition{}
 	}
 	parts, partial := keep(conditions)
-	return Condition{node: &node{text: join(parts, " and "), partial: partial, decide: func(q question) answer {
+	return Condition{node: &node{text: join(parts, " and "), partial: partial, parts: parts, decide: func(q question) answer {
 		all := holds()
 		for _, part := range parts {
 			a := part.decide(q)

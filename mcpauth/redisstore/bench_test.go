@@ -41,8 +41,8 @@ func BenchmarkCalls(b *testing.B) {
 	}{
 		{"Add/new", func() error { _, err := s.Add(ctx, proof(), until); return err }},
 		{"Add/used", func() error { _, err := s.Add(ctx, used, until); return err }},
-		{"Take/1", func() error { _, err := s.Take(ctx, group, buckets[:1]); return err }},
-		{"Take/3", func() error { _, err := s.Take(ctx, group, buckets); return err }},
+		{"Take/1", func() error { _, _, err := s.Take(ctx, group, buckets[:1]); return err }},
+		{"Take/3", func() error { _, _, err := s.Take(ctx, group, buckets); return err }},
 		{"Put", func() error { return s.Put(ctx, ids[1], 5, until) }},
 		{"Find/5", func() error { _, err := s.Find(ctx, ids); return err }},
 	} {
@@ -111,7 +111,7 @@ func BenchmarkMemory(b *testing.B) {
 			return err
 		}},
 		{"bucket", func(s *redisstore.Store) error {
-			_, err := s.Take(context.Background(), unique(), []mcpauth.LimitBucket{{Key: unique(), Rate: mcpauth.Rate{Events: 1, Per: time.Hour}}})
+			_, _, err := s.Take(context.Background(), unique(), []mcpauth.LimitBucket{{Key: unique(), Rate: mcpauth.Rate{Events: 1, Per: time.Hour}}})
 			return err
 		}},
 		{"revocation", func(s *redisstore.Store) error {

@@ -78,7 +78,7 @@ func (s *Store) try(ctx context.Context) error {
 			return errors.New("redisstore: replay: Redis does not remember what it was told; what stands before it?")
 		}
 	}
-	switch wait, err := s.Take(ctx, name, []mcpauth.LimitBucket{{Key: name, Rate: mcpauth.Rate{Events: 1, Per: time.Second}}}); {
+	switch wait, _, err := s.Take(ctx, name, []mcpauth.LimitBucket{{Key: name, Rate: mcpauth.Rate{Events: 1, Per: time.Second}}}); {
 	case err != nil:
 		return err
 	case wait != 0:

@@ -13,7 +13,8 @@
 //		...
 //	})
 //
-// Each question is one round trip of one command or script, within Options.Timeout, on connections that are open.
+// Each question is one round trip of one command or script, within Options.Timeout, on connections that are open. All limits
+// that one request is held against before its body is read are one question, and those of an operation another one.
 // Nothing is kept in the process and nothing runs in the background but what go-redis runs.
 //
 // # When Redis is slow or gone
@@ -58,7 +59,8 @@
 // refuse new proofs then. There is no way to rule this out with Redis. Where it matters, keep tokens short-lived,
 // use DPoP.Nonces, and repeat a Revoke after a failover. The Store does not use WAIT.
 //
-// In a cluster, proofs are spread over all nodes and counts by group. All revocations lie in one slot, since each
+// In a cluster, proofs are spread over all nodes, and counts by caller; with Limits.Client, whose counts have callers in
+// common, by issuer only: the node that has an issuer's slot runs one script for every request. All revocations lie in one slot, since each
 // request asks for up to five of them at once: the node that has it answers one MGET for every request.
 //
 // # Clocks
@@ -78,5 +80,5 @@
 //	mcpauth:l:{GROUP}HASH    153 bytes for each count, until it is full again
 //	mcpauth:r:{revoked}HASH  185 bytes for each revocation, until its Until and 10 s
 //
-// A call takes 1.2 to 1.8 times as long as a PING. Tests that want a Redis can have one from package redistest.
+// A call takes 1.2 to 1.9 times as long as a PING. Tests that want a Redis can have one from package redistest.
 package redisstore

@@ -37,16 +37,19 @@ func instead(source, old, new string) string {
 }
 
 // TakeAt is Take at a time in microseconds.
-func (s *Store) TakeAt(ctx context.Context, at int64, group [32]byte, buckets []mcpauth.LimitBucket) (time.Duration, error) {
+func (s *Store) TakeAt(ctx context.Context, at int64, group [32]byte, buckets []mcpauth.LimitBucket) (wait time.Duration, short int, err error) {
 	var keys []string
 	var args []any
 	for _, b := range buckets {
 		step, most, err := steps(b.Rate)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		keys, args = append(keys, s.bucketKey(group, b.Key)), append(args, step, most)
 	}
-	micros, err := takeAtScript.Run(ctx, s.client, keys, append(args, at)...).Int64()
-	return time.Duration(micros) * time.Microsecond, err
+	said, err := takeAtScript.Run(ctx, s.client, keys, append(args, at)...).Int64Slice()
+	if err != nil {
+		return 0, 0, err
+	}
+	return time.Duration(said[0]) * time.Microsecond, int(said[1]), nil
 }

@@ -25,7 +25,7 @@ import (
 const takeSource = `
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local full, wait = {}, 0
+local full, wait, short = {}, 0, 0
 for i, key in ipairs(KEYS) do
 	local step, most = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
 	local at = full[key] or tonumber(redis.call('GET', key) or now)
@@ -34,15 +34,17 @@ for i, key in ipairs(KEYS) do
 	end
 	at = math.min(math.max(at, now), now + most) + step
 	full[key] = at
-	wait = math.max(wait, at - now - most)
+	if at - now - most > wait then
+		wait, short = at - now - most, i - 1
+	end
 end
 if wait > 0 then
-	return wait
+	return {wait, short}
 end
 for key, at in pairs(full) do
 	redis.call('SET', key, string.format('%.0f', at), 'PX', string.format('%.0f', math.ceil((at - now) / 1000)))
 end
-return 0
+return {0, 0}
 `
 
 var takeScript = redis.NewScript(takeSource)
@@ -60,35 +62,35 @@ const (
 // million in a second counts as a million, and a Burst that takes longer than 158 years to come back is cut to
 // that. When go-redis sends the script again because an answer was lost, the event is taken twice. A failure
 // is an error; [mcpauth.Limits].Open says what it means.
-func (s *Store) Take(ctx context.Context, group [32]byte, buckets []mcpauth.LimitBucket) (wait time.Duration, err error) {
+func (s *Store) Take(ctx context.Context, group [32]byte, buckets []mcpauth.LimitBucket) (wait time.Duration, short int, err error) {
 	ctx, cancel, err := s.begin(ctx)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer cancel()
 	if len(buckets) == 0 {
-		return 0, nil
+		return 0, 0, nil
 	}
 	if len(buckets) > maxBuckets {
-		return 0, fmt.Errorf("redisstore: limits: %d buckets in one call are more than %d", len(buckets), maxBuckets)
+		return 0, 0, fmt.Errorf("redisstore: limits: %d buckets in one call are more than %d", len(buckets), maxBuckets)
 	}
 	keys, args := make([]string, len(buckets)), make([]any, 0, 2*len(buckets))
 	for i, b := range buckets {
 		step, most, err := steps(b.Rate)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		keys[i] = s.bucketKey(group, b.Key)
 		args = append(args, step, most)
 	}
-	micros, err := takeScript.Run(ctx, s.client, keys, args...).Int64()
+	said, err := takeScript.Run(ctx, s.client, keys, args...).Int64Slice()
 	if err != nil {
-		return 0, s.failed(ctx, "limits", err)
+		return 0, 0, s.failed(ctx, "limits", err)
 	}
-	if micros < 0 {
-		return 0, errors.New("redisstore: limits: Redis answered with a negative time")
+	if len(said) != 2 || said[0] < 0 || said[1] < 0 || said[1] >= int64(len(buckets)) {
+		return 0, 0, errors.New("redisstore: limits: Redis answered with no time, or with a bucket that was not asked for")
 	}
-	return time.Duration(micros) * time.Microsecond, nil
+	return time.Duration(said[0]) * time.Microsecond, int(said[1]), nil
 }
 
 // steps turns a rate into the microseconds in which one event comes back, rounded up, and those in which all do.

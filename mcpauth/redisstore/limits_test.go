@@ -72,7 +72,7 @@ func TestNeverMoreThanTheRate(t *testing.T) {
 				asked = append(asked, buckets[i])
 				models[i].fill(buckets[i].Rate, now)
 			}
-			wait, err := s.TakeAt(t.Context(), now, group, asked)
+			wait, short, err := s.TakeAt(t.Context(), now, group, asked)
 			require.NoError(t, err)
 			require.GreaterOrEqual(t, wait, time.Duration(0))
 			if wait == 0 {
@@ -83,10 +83,12 @@ func TestNeverMoreThanTheRate(t *testing.T) {
 				}
 			} else {
 				refused++
-				// Nothing was taken from any, and a moment before it would be refused still.
-				early, err := s.TakeAt(t.Context(), now+wait.Microseconds()-1, group, asked)
-				require.NoError(t, err)
-				require.Equal(t, time.Microsecond, early)
+				// Nothing was taken from any, and a moment before it would be refused still, for want of that one bucket.
+				for _, buckets := range [][]mcpauth.LimitBucket{asked, asked[short : short+1]} {
+					early, _, err := s.TakeAt(t.Context(), now+wait.Microseconds()-1, group, buckets)
+					require.NoError(t, err)
+					require.Equal(t, time.Microsecond, early)
+				}
 			}
 			switch r.IntN(4) {
 			case 0:
@@ -119,16 +121,16 @@ func TestTheWholeRateIsGiven(t *testing.T) {
 		}
 		now := time.Now().UnixMicro()
 		for range burst {
-			wait, err := s.TakeAt(t.Context(), now, group, buckets)
+			wait, _, err := s.TakeAt(t.Context(), now, group, buckets)
 			require.NoError(t, err)
 			require.Zero(t, wait)
 		}
 		for range 5 {
-			wait, err := s.TakeAt(t.Context(), now, group, buckets)
+			wait, _, err := s.TakeAt(t.Context(), now, group, buckets)
 			require.NoError(t, err)
 			require.Equal(t, time.Duration(step)*time.Microsecond, wait)
 			now += step
-			wait, err = s.TakeAt(t.Context(), now, group, buckets)
+			wait, _, err = s.TakeAt(t.Context(), now, group, buckets)
 			require.NoError(t, err)
 			require.Zero(t, wait)
 		}
@@ -156,13 +158,13 @@ func TestSteps(t *testing.T) {
 		{}, {Events: 1}, {Per: time.Second}, {Events: -1, Per: time.Second}, {Events: 1, Per: -time.Second}, {Events: 1, Per: time.Second, Burst: -1},
 		{Events: math.MaxInt, Per: time.Second}, {Events: 1, Per: math.MaxInt64}, {Events: 1, Per: time.Second, Burst: math.MaxInt}, {Events: 1, Per: 99 * time.Nanosecond},
 	} {
-		wait, err := s.Take(t.Context(), unique(), []mcpauth.LimitBucket{{Key: unique(), Rate: bad}})
+		wait, _, err := s.Take(t.Context(), unique(), []mcpauth.LimitBucket{{Key: unique(), Rate: bad}})
 		require.ErrorContains(t, err, "no rate", bad)
 		require.Zero(t, wait)
 	}
-	_, err := s.Take(t.Context(), unique(), make([]mcpauth.LimitBucket, 1025))
+	_, _, err := s.Take(t.Context(), unique(), make([]mcpauth.LimitBucket, 1025))
 	require.ErrorContains(t, err, "1025 buckets")
-	wait, err := s.Take(t.Context(), unique(), nil)
+	wait, _, err := s.Take(t.Context(), unique(), nil)
 	require.NoError(t, err)
 	require.Zero(t, wait)
 }
@@ -183,7 +185,7 @@ func manyReplicasOneRate(t *testing.T, new func() redis.UniversalClient) {
 	for i := range replicas * callers {
 		wg.Go(func() {
 			for range tries {
-				switch wait, err := stores[i%replicas].Take(context.Background(), group, []mcpauth.LimitBucket{caller, client}); {
+				switch wait, _, err := stores[i%replicas].Take(context.Background(), group, []mcpauth.LimitBucket{caller, client}); {
 				case err != nil:
 					failed.Add(1)
 				case wait == 0:
@@ -206,15 +208,15 @@ func TestBucketsTwiceAndTheirEnd(t *testing.T) {
 	group := unique()
 	b := mcpauth.LimitBucket{Key: unique(), Rate: mcpauth.Rate{Events: 3, Per: 3 * time.Hour}}
 	before := serverTime(t, c)
-	wait, err := s.Take(t.Context(), group, []mcpauth.LimitBucket{b, b})
+	wait, _, err := s.Take(t.Context(), group, []mcpauth.LimitBucket{b, b})
 	require.NoError(t, err)
 	require.Zero(t, wait)
 	ends := expireTime(t, c, s.BucketKey(group, b.Key))
 	require.WithinRange(t, ends, before.Add(2*time.Hour-time.Millisecond), serverTime(t, c).Add(2*time.Hour+3*time.Millisecond))
-	wait, err = s.Take(t.Context(), group, []mcpauth.LimitBucket{b, b})
+	wait, _, err = s.Take(t.Context(), group, []mcpauth.LimitBucket{b, b})
 	require.NoError(t, err)
 	require.InDelta(t, time.Hour, wait, float64(time.Minute))
-	wait, err = s.Take(t.Context(), group, []mcpauth.LimitBucket{b})
+	wait, _, err = s.Take(t.Context(), group, []mcpauth.LimitBucket{b})
 	require.NoError(t, err)
 	require.Zero(t, wait, "the refusal before took something")
 }
@@ -225,11 +227,11 @@ func TestClockPutBack(t *testing.T) {
 	group, buckets := unique(), []mcpauth.LimitBucket{{Key: unique(), Rate: mcpauth.Rate{Events: 2, Per: 2 * time.Second}}}
 	now := time.Now().UnixMicro()
 	for range 2 {
-		wait, err := s.TakeAt(t.Context(), now, group, buckets)
+		wait, _, err := s.TakeAt(t.Context(), now, group, buckets)
 		require.NoError(t, err)
 		require.Zero(t, wait)
 	}
-	wait, err := s.TakeAt(t.Context(), now-3600e6, group, buckets)
+	wait, _, err := s.TakeAt(t.Context(), now-3600e6, group, buckets)
 	require.NoError(t, err)
 	require.Equal(t, time.Second, wait)
 }

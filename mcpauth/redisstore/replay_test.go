@@ -245,7 +245,7 @@ func TestForeignKeysAreErrors(t *testing.T) {
 		added, err := s.Add(t.Context(), p, inAMinute())
 		require.False(t, added, name)
 		require.Equal(t, name == "a list", err != nil, name)
-		_, err = s.Take(t.Context(), group, rate)
+		_, _, err = s.Take(t.Context(), group, rate)
 		require.Error(t, err, name)
 		require.Error(t, s.Put(t.Context(), id, 1, inAMinute()), name)
 		if name == "a text" { // MGET takes lists for nothing

@@ -151,7 +151,7 @@ func everything(s *redisstore.Store) map[string]error {
 		err = errors.New("added in spite of an error")
 	}
 	out["Add"] = err
-	_, out["Take"] = s.Take(ctx, unique(), []mcpauth.LimitBucket{{Key: unique(), Rate: mcpauth.Rate{Events: 1, Per: time.Second}}})
+	_, _, out["Take"] = s.Take(ctx, unique(), []mcpauth.LimitBucket{{Key: unique(), Rate: mcpauth.Rate{Events: 1, Per: time.Second}}})
 	out["Put"] = s.Put(ctx, mcpauth.RevocationID(unique()), 1, inAMinute())
 	found, err := s.Find(ctx, []mcpauth.RevocationID{unique()})
 	if err != nil && found != nil {
@@ -212,7 +212,7 @@ func TestPrefixesKeepServersApart(t *testing.T) {
 		added, err := s.Add(t.Context(), p, until)
 		require.NoError(t, err)
 		require.True(t, added)
-		wait, err := s.Take(t.Context(), unique(), rate)
+		wait, _, err := s.Take(t.Context(), unique(), rate)
 		require.NoError(t, err)
 		require.Zero(t, wait)
 	}

@@ -3,14 +3,19 @@ package demo_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -205,5 +210,23 @@ func TestLogin(t *testing.T) {
 	require.Error(t, demo.Revoke(ctx, issuer+"/nowhere", token))
 
 	_, err = demo.NewAuthorizationServer(issuer, resource, logger, func(cfg *devas.Config) { cfg.Resources = nil })
+	require.Error(t, err)
+}
+
+// What a demonstration wants otherwise than usual is otherwise, and nothing else.
+func TestTokenWithHeader(t *testing.T) {
+	is, err := demo.NewIssuer("https://issuer.example")
+	require.NoError(t, err)
+	token, err := is.TokenWithHeader(map[string]any{"typ": "JWT", "kid": nil}, "https://mcp.example/mcp", "uma", time.Minute, map[string]any{"aud": nil, "scope": "a"})
+	require.NoError(t, err)
+	var header, claims map[string]any
+	for i, into := range []*map[string]any{&header, &claims} {
+		text, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[i])
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(text, into))
+	}
+	require.Equal(t, map[string]any{"alg": "ES256", "typ": "JWT"}, header)
+	require.ElementsMatch(t, []string{"iss", "sub", "jti", "iat", "exp", "scope"}, slices.Collect(maps.Keys(claims)))
+	_, err = is.Token("https://mcp.example/mcp", "uma", time.Minute, map[string]any{"x": func() {}})
 	require.Error(t, err)
 }

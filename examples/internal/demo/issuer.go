@@ -43,20 +43,26 @@ func (is *Issuer) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	}}})
 }
 
-// Token returns a token for a resource that is good for a while. Claims are added, or take the place of the usual ones.
+// Token returns a token for a resource that is good for a while. Claims are added, take the place of the usual ones, or, where
+// they are nil, leave them out.
 func (is *Issuer) Token(resource, subject string, life time.Duration, claims map[string]any) (string, error) {
+	return is.TokenWithHeader(nil, resource, subject, life, claims)
+}
+
+// TokenWithHeader is Token with a header that is changed in the same way. The signature is ES256, whatever the header says.
+func (is *Issuer) TokenWithHeader(header map[string]any, resource, subject string, life time.Duration, claims map[string]any) (string, error) {
 	now := time.Now()
-	all := map[string]any{"iss": is.url, "aud": resource, "sub": subject, "jti": rand.Text(), "iat": now.Unix(), "exp": now.Add(life).Unix()}
-	maps.Copy(all, claims)
-	header, err := json.Marshal(map[string]string{"alg": "ES256", "typ": "at+jwt", "kid": "1"})
+	head, err := changed(header, map[string]any{"alg": "ES256", "typ": "at+jwt", "kid": "1"})
 	if err != nil {
 		return "", err
 	}
-	payload, err := json.Marshal(all)
+	payload, err := changed(claims, map[string]any{
+		"iss": is.url, "aud": resource, "sub": subject, "jti": rand.Text(), "iat": now.Unix(), "exp": now.Add(life).Unix(),
+	})
 	if err != nil {
 		return "", err
 	}
-	signed := encode(header) + "." + encode(payload)
+	signed := encode(head) + "." + encode(payload)
 	digest := sha256.Sum256([]byte(signed))
 	r, s, err := ecdsa.Sign(rand.Reader, is.key, digest[:])
 	if err != nil {
@@ -66,4 +72,11 @@ func (is *Issuer) Token(resource, subject string, life time.Duration, claims map
 	r.FillBytes(signature[:32])
 	s.FillBytes(signature[32:])
 	return signed + "." + encode(signature), nil
+}
+
+// changed is a part of a token.
+func changed(change, usual map[string]any) ([]byte, error) {
+	maps.Copy(usual, change)
+	maps.DeleteFunc(usual, func(_ string, v any) bool { return v == nil })
+	return json.Marshal(usual)
 }

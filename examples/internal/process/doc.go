@@ -1,0 +1,2 @@
+// Package process starts programs for tests, and ends them with the test.
+package process

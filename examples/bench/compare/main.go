@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&s.repository, "repository", ".", "a `folder` in the working tree")
 	flags.IntVar(&s.rounds, "rounds", 7, "`rounds`, in each of which both sides have their turn")
 	flags.DurationVar(&s.benchtime, "benchtime", 50*time.Millisecond, "how `long` each benchmark runs, in each round and on each side")
-	flags.DurationVar(&s.limit, "limit", 75*time.Second, "the `time` after which no more rounds begin")
+	flags.DurationVar(&s.limit, "limit", time.Minute, "the `time` after which no more rounds begin")
 	if err := flags.Parse(args); err != nil {
 		return flag.ErrHelp
 	}

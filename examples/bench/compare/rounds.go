@@ -23,15 +23,9 @@ type row struct {
 	broken        error // why the previous commit has no results
 }
 
-// alone is the pair of this one benchmark.
-func (r *row) alone() *pair {
-	return &pair{suite: suite{r.pair.folder, []string{r.benchmark}}, before: r.pair.before, after: r.pair.after}
-}
-
 // measure runs both sides of each pair in turn. In every second round the working tree has the first turn, so that
-// none always runs on the warmer machine.
-func measure(ctx context.Context, pairs []*pair, s settings) ([]*row, error) {
-	began := time.Now()
+// none always runs on the warmer machine. No round begins when the limit has passed since began, but the first.
+func measure(ctx context.Context, pairs []*pair, s settings, began time.Time) ([]*row, error) {
 	var rows []*row
 	of := make(map[*pair]map[string]*row)
 	broken := make(map[*pair]bool)

@@ -63,7 +63,8 @@ func (m *Middleware) challengesWith(show, blame schemes, with authheader.Challen
 	if code != codeInsufficientScope && code != codeInsufficientLogin && code != codeUseNonce { // no other credentials are better there
 		lines = append(lines, m.otherChallenges...)
 	}
-	return lines
+	// Requests share some of them: who adds to the header of one answer must not do so in what they share.
+	return slices.Clip(lines)
 }
 
 // unauthorized is W1: no credentials, so no error either (RFC 6750, Section 3.1).

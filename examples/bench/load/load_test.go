@@ -3,7 +3,6 @@
 package main
 
 import (
-	"math"
 	"os"
 	"strings"
 	"testing"
@@ -43,37 +42,13 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// The intervals are those of any table of the sign test.
-func TestEstimate(t *testing.T) {
-	for _, test := range []struct {
-		n                             int
-		median, low, high, confidence float64
-	}{
-		{1, 1, 1, 1, 0},
-		{2, 1.5, 1, 2, 0.5},
-		{5, 3, 1, 5, 0.9375},
-		{6, 3.5, 1, 6, 0.96875},
-		{10, 5.5, 2, 9, 0.978515625},
-		{20, 10.5, 6, 15, 0.9586},
-	} {
-		values := make([]float64, test.n)
-		for i := range values {
-			values[(7*i)%test.n] = float64(i + 1)
-		}
-		e := estimateOf(values)
-		if e.median != test.median || e.low != test.low || e.high != test.high || math.Abs(e.confidence-test.confidence) > 1e-4 {
-			t.Errorf("of %d values: %v with %v, want %v", test.n, e, e.confidence, test)
-		}
-	}
-}
-
 func TestRatiosAreTakenWithinRounds(t *testing.T) {
 	slow := turn{burst{Latencies: make([]time.Duration, 100), Elapsed: time.Second}, usage{CPU: 2 * time.Second}}
 	fast := turn{burst{Latencies: make([]time.Duration, 400), Elapsed: time.Second}, usage{CPU: 2 * time.Second}}
-	if e := paired([]turn{slow, fast}, []turn{slow, fast}, turn.throughput); e.low != 1 || e.high != 1 {
+	if e := paired([]turn{slow, fast}, []turn{slow, fast}, turn.throughput); e.Low != 1 || e.High != 1 {
 		t.Errorf("two rows that are equal in each round differ by %v", e)
 	}
-	if e := paired([]turn{slow}, []turn{fast}, turn.perRequest); e.median != 4 {
-		t.Errorf("a quarter of the requests in the same CPU time is a ratio of %v, want 4", e.median)
+	if e := paired([]turn{slow}, []turn{fast}, turn.perRequest); e.Median != 4 {
+		t.Errorf("a quarter of the requests in the same CPU time is a ratio of %v, want 4", e.Median)
 	}
 }

@@ -5,44 +5,19 @@ package main
 import (
 	"fmt"
 	"io"
-	"math"
-	"slices"
 	"text/tabwriter"
 	"time"
+
+	"github.com/go-mcpauth/sdk/examples/bench/internal/estimate"
 )
 
-// An estimate is a median, with an interval between two order statistics that contains the true one with
-// the given confidence, whatever the distribution.
-type estimate struct {
-	median, low, high float64
-	confidence        float64
-}
-
-// estimateOf takes the narrowest symmetric interval with at least 95 %, or all that there is.
-func estimateOf(values []float64) estimate {
-	x := slices.Sorted(slices.Values(values))
-	n := len(x)
-	// The true median lies outside of [x[k], x[n-1-k]] if at most k values fall to one side of it.
-	k, outside := 0, 2*math.Pow(0.5, float64(n))
-	for tail, term := outside, outside; 2*(k+1) < n-1; k++ {
-		term *= float64(n-k) / float64(k+1)
-		if tail += term; tail > 0.05 {
-			break
-		}
-		outside = tail
-	}
-	return estimate{(x[(n-1)/2] + x[n/2]) / 2, x[k], x[n-1-k], 1 - outside}
-}
-
-func (e estimate) String() string { return fmt.Sprintf("%.3f [%.3f, %.3f]", e.median, e.low, e.high) }
-
 // paired is the estimate of the ratio of two rows, each round by itself.
-func paired(a, b []turn, of func(turn) float64) estimate {
+func paired(a, b []turn, of func(turn) float64) estimate.Estimate {
 	ratios := make([]float64, len(a))
 	for i := range a {
 		ratios[i] = of(a[i]) / of(b[i])
 	}
-	return estimateOf(ratios)
+	return estimate.Of(ratios)
 }
 
 func each(turns []turn, of func(turn) float64) []float64 {
@@ -72,7 +47,7 @@ func report(w io.Writer, turns map[string][]turn) {
 	fmt.Fprintln(table, "server\tCPU/request\tx unprotected\trequests/s\tx unprotected\tp50\tp99\tKB/request\tallocs/request\tGC/1000\tloader CPU")
 	for _, r := range rows {
 		all := turns[r.name]
-		typical := func(of func(turn) float64) float64 { return estimateOf(each(all, of)).median }
+		typical := func(of func(turn) float64) float64 { return estimate.Of(each(all, of)).Median }
 		duration := func(of func(turn) float64) time.Duration { return time.Duration(typical(of)).Round(time.Microsecond) }
 		fmt.Fprintf(table, "%s\t%v\t%v\t%.0f\t%v\t%v\t%v\t%.0f\t%.0f\t%.0f\t%v\n", r.name,
 			duration(turn.perRequest), paired(all, base, turn.perRequest), typical(turn.throughput), paired(all, base, turn.throughput),
@@ -83,13 +58,13 @@ func report(w io.Writer, turns map[string][]turn) {
 			duration(func(t turn) float64 { return float64(t.CPU) / t.requests() }))
 	}
 	table.Flush()
-	fmt.Fprintf(w, "\nMedians over the rounds; ratios are taken within each round, with an interval of %.1f %% confidence.\n\n", 100*paired(base, base, turn.throughput).confidence)
+	fmt.Fprintf(w, "\nMedians over the rounds; ratios are taken within each round, with an interval of %.1f %% confidence.\n\n", 100*paired(base, base, turn.throughput).Confidence)
 	table = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, t := range targets {
 		e := paired(turns[t.row], turns[t.anchor], t.of)
-		sign, met, reached := ">=", e.median >= t.bound, e.high >= t.bound
+		sign, met, reached := ">=", e.Median >= t.bound, e.High >= t.bound
 		if t.atMost {
-			sign, met, reached = "<=", e.median <= t.bound, e.low <= t.bound
+			sign, met, reached = "<=", e.Median <= t.bound, e.Low <= t.bound
 		}
 		verdict := "missed"
 		switch {

@@ -30,19 +30,13 @@ type index struct {
 type ruleset struct {
 	exact     [targets]map[string]scopes.Rule
 	prefixes  [targets]prefixes
-	templates []template
+	templates templates[scopes.Rule]
 	spelled   map[string]scopes.Rule // exact resource rules by the other spellings of their URIs
 
 	// Patterns in other spellings. What is normal for a whole URI is another thing for its beginning: the "?" of "list?*" is
 	// no empty query. So they are what must be met besides, and open nothing by themselves.
 	alsoPrefixes  prefixes
-	alsoTemplates []template
-}
-
-type template struct {
-	text string
-	*uritemplate.Template
-	rule scopes.Rule
+	alsoTemplates templates[scopes.Rule]
 }
 
 // prefixes finds the longest of many prefixes by their lengths, of which there are few.
@@ -173,10 +167,10 @@ func newRuleset(declared [targets]map[string]scopes.Rule, order [targets][]strin
 			case target(kind) == resourceTarget && strings.Contains(name, "{"):
 				// The template itself is the name that completion/complete and the list of templates use.
 				set.exact[kind][name] = rule
-				set.templates = append(set.templates, template{name, uritemplate.MustNew(name), rule})
+				set.templates.add(name, rule)
 				for _, spelling := range spellings(name) {
 					if checkTemplate(spelling) == nil {
-						set.alsoTemplates = append(set.alsoTemplates, template{spelling, uritemplate.MustNew(spelling), rule})
+						set.alsoTemplates.add(spelling, rule)
 					}
 				}
 			case isPrefix:
@@ -283,17 +277,15 @@ func (x *index) search(kind target, op Operation) (scopes.Rule, Reason) {
 // 3986, Section 6.2.2).
 func (set *ruleset) findResource(uri string) (rule scopes.Rule, found bool, also []scopes.Rule) {
 	rule, found = set.patterns(uri)
-	if len(set.spelled)+len(set.templates)+len(set.prefixes[resourceTarget].rules) == 0 {
+	if len(set.spelled)+len(set.templates.all)+len(set.prefixes[resourceTarget].rules) == 0 {
 		return rule, found, nil
 	}
 	narrow := func(name string) {
 		if r, ok := set.alsoPrefixes.find(name); ok {
 			also = append(also, r)
 		}
-		for _, t := range set.alsoTemplates {
-			if t.Regexp().MatchString(name) {
-				also = append(also, t.rule)
-			}
+		for _, t := range set.alsoTemplates.matching(name) {
+			also = append(also, t.value)
 		}
 	}
 	narrow(uri)
@@ -314,11 +306,9 @@ func (set *ruleset) findResource(uri string) (rule scopes.Rule, found bool, also
 func (set *ruleset) patterns(uri string) (scopes.Rule, bool) {
 	var matched []scopes.Rule
 	literal := 0 // what the matching templates say before their first variable
-	for _, t := range set.templates {
-		if t.Regexp().MatchString(uri) {
-			matched = append(matched, t.rule)
-			literal = max(literal, strings.IndexByte(t.text, '{'))
-		}
+	for _, t := range set.templates.matching(uri) {
+		matched = append(matched, t.value)
+		literal = max(literal, t.literal)
 	}
 	prefix, length, found := set.prefixes[resourceTarget].longest(uri)
 	if len(matched) == 0 {

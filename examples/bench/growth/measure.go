@@ -18,14 +18,13 @@ import (
 
 // A plot is one picture: a few lines over one axis.
 type plot struct {
-	Name   string  `json:"name"`
-	Title  string  `json:"title"`
-	X      string  `json:"x"`    // what is counted
-	Unit   string  `json:"unit"` // of each cost
-	Lines  []*line `json:"lines"`
-	bytes  bool    // what is counted
-	keep   []any   // alive until all has been measured
-	anchor []float64
+	Name  string  `json:"name"`
+	Title string  `json:"title"`
+	X     string  `json:"x"`    // what is counted
+	Unit  string  `json:"unit"` // of each cost
+	Lines []*line `json:"lines"`
+	bytes bool    // what is counted
+	keep  []any   // alive until all has been measured
 }
 
 // A line is how the cost of one thing grows.
@@ -47,7 +46,7 @@ type point struct {
 	less    func()          // what is not meant: its time is taken off; nil: nothing
 	prepare func(calls int) // unmeasured, before each turn; nil: nothing to do
 	calls   int
-	times   []float64 // of one call, by round, in seconds
+	costs   []float64 // of one call, by round
 }
 
 // An expectation is a rule for a line, with its bound.
@@ -117,18 +116,21 @@ func ceiling(words string, bound float64) expectation {
 }
 
 // over is the median over the rounds of what one point costs to what another does.
-func over(a, b *point) float64 { return medianRatio(a.times, b.times) }
-
-func medianRatio(a, b []float64) float64 {
-	out := make([]float64, len(a))
-	for i := range a {
-		out[i] = a[i] / b[i]
+func over(a, b *point) float64 {
+	ratios := make([]float64, len(a.costs))
+	for i := range ratios {
+		ratios[i] = a.costs[i] / b.costs[i]
 	}
-	slices.Sort(out)
-	return out[len(out)/2]
+	return median(ratios)
 }
 
-// measure lets the points take turns with the anchor, round by round: whatever else the machine does, it does to all.
+func median(list []float64) float64 {
+	sorted := slices.Sorted(slices.Values(list))
+	return sorted[len(sorted)/2]
+}
+
+// measure lets the points take turns, round by round, with a turn of the anchor before and after each: whatever else the
+// machine does, it does to all.
 func (p *plot) measure(ctx context.Context, s settings) error {
 	p.Unit = "checks of one P-256 signature"
 	verify := newAnchor()
@@ -146,31 +148,30 @@ func (p *plot) measure(ctx context.Context, s settings) error {
 		}
 		q.count()
 	}
-	anchorCalls := 1 + int(s.length/(100*time.Microsecond))
+	anchor := &point{calls: 1 + int(s.length/(500*time.Microsecond))}
+	check := func() float64 { return anchor.turn(verify).Seconds() / float64(anchor.calls) }
 	runtime.GC()
 	for range s.rounds {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		began := time.Now()
-		for range anchorCalls {
-			verify()
-		}
-		p.anchor = append(p.anchor, time.Since(began).Seconds()/float64(anchorCalls))
+		before := check()
 		for _, q := range all {
 			t := q.turn(q.send)
 			if q.less != nil {
 				t -= q.turn(q.less)
 			}
+			after := check()
 			// What is less than one nanosecond cannot be told apart from none.
-			q.times = append(q.times, max(t.Seconds()/float64(q.calls), 1e-9))
+			q.costs = append(q.costs, max(t.Seconds()/float64(q.calls), 1e-9)*2/(before+after))
+			before = after
 		}
 	}
 	runtime.KeepAlive(p.keep)
 	p.keep = nil
 	for _, l := range p.Lines {
 		for _, q := range l.Points {
-			q.Cost = medianRatio(q.times, p.anchor)
+			q.Cost = median(q.costs)
 		}
 		l.Shape = shapeOf(l.Points)
 		for i := range l.Rules {
@@ -182,16 +183,16 @@ func (p *plot) measure(ctx context.Context, s settings) error {
 	return nil
 }
 
-// turn is how long so many calls take.
+// turn is the processor time of so many calls.
 func (q *point) turn(f func()) time.Duration {
 	if q.prepare != nil {
 		q.prepare(q.calls)
 	}
-	began := time.Now()
+	began := elapsed()
 	for range q.calls {
 		f()
 	}
-	return time.Since(began)
+	return elapsed() - began
 }
 
 // count finds out what one call allocates.

@@ -54,7 +54,7 @@ func (m *memory) fill(calls int) {
 func (s settings) million(few int) []int { return s.sizes(few, 1000, 10_000, 100_000, 1_000_000) }
 
 func proofsPlot(s settings) (*plot, error) {
-	whole := &line{Name: "request with a proof", Rules: []expectation{flat(1.15), ceiling("at most so many checks of a signature", 1.35)}}
+	whole := &line{Name: "request with a proof", Rules: []expectation{flat(1.25), ceiling("at most so many checks of a signature", 1.5)}}
 	insert := &line{Name: "its insert into the store alone", Rules: []expectation{flat(8), ceiling("at most so many checks of a signature", 0.01)}}
 	all, err := newIssuers(1, 1)
 	if err != nil {
@@ -118,9 +118,9 @@ func newInsert(n int) *point {
 // callersPlot has callers who come in an order that the processor does not foresee. Limits and sessions see callers whom
 // an authenticator vouches for, so that no signature hides what they cost.
 func callersPlot(s settings) (*plot, error) {
-	limited := &line{Name: "limit for each caller", Rules: []expectation{flat(3)}}
+	limited := &line{Name: "limit for each caller", Rules: []expectation{flat(4)}}
 	sessions := &line{Name: "session of each caller", Rules: []expectation{flat(4)}}
-	tokens := &line{Name: "token of each caller", Rules: []expectation{ceiling("never more than a token verified each time: so many checks of a signature", 1.75)}}
+	tokens := &line{Name: "token of each caller", Rules: []expectation{ceiling("never much more than a token verified each time: so many checks of a signature", 2.2)}}
 	names := make([]string, 1_000_000)
 	for i := range names {
 		names[i] = fmt.Sprintf("user-%07d", i)

@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if s.rounds < 0 || s.rounds > 1000 {
 		return errors.New("write between 1 and 1000 -rounds")
 	}
-	s.length = 8 * time.Millisecond
+	s.length = 10 * time.Millisecond
 	if s.quick {
 		s.length = time.Millisecond
 	}

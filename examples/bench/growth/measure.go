@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	mathrand "math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
@@ -129,6 +130,10 @@ func median(list []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
+// heap is what the process holds besides, as a server does that has something to do: one that holds next to nothing
+// collects its garbage all the time.
+const heap = 64 << 20
+
 // measure lets the points take turns, round by round, with a turn of the anchor before and after each: whatever else the
 // machine does, it does to all.
 func (p *plot) measure(ctx context.Context, s settings) error {
@@ -150,12 +155,16 @@ func (p *plot) measure(ctx context.Context, s settings) error {
 	}
 	anchor := &point{calls: 1 + int(s.length/(500*time.Microsecond))}
 	check := func() float64 { return anchor.turn(verify).Seconds() / float64(anchor.calls) }
+	random := mathrand.New(mathrand.NewPCG(1, 2))
+	ballast := make([]byte, heap) // no collection passes over it
 	runtime.GC()
 	for range s.rounds {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		before := check()
+		// Not in the same order each time, or a collection of garbage could always meet the same point.
+		random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 		for _, q := range all {
 			t := q.turn(q.send)
 			if q.less != nil {
@@ -167,6 +176,7 @@ func (p *plot) measure(ctx context.Context, s settings) error {
 			before = after
 		}
 	}
+	runtime.KeepAlive(ballast)
 	runtime.KeepAlive(p.keep)
 	p.keep = nil
 	for _, l := range p.Lines {

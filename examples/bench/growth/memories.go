@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/go-mcpauth/sdk/internal/replay"
@@ -115,8 +115,8 @@ func newInsert(n int) *point {
 	}
 }
 
-// callersPlot has callers who come in an order that the processor does not foresee. Limits and sessions see callers whom
-// an authenticator vouches for, so that no signature hides what they cost.
+// callersPlot has callers of whom each request is from another, by chance. Limits and sessions see callers whom an
+// authenticator vouches for, so that no signature hides what they cost.
 func callersPlot(s settings) (*plot, error) {
 	limited := &line{Name: "limit for each caller", Rules: []expectation{flat(4)}}
 	sessions := &line{Name: "session of each caller", Rules: []expectation{flat(4)}}
@@ -141,7 +141,7 @@ func callersPlot(s settings) (*plot, error) {
 		return nil, err
 	}
 	minted := make([]string, len(names))
-	for _, n := range s.million(10_000) {
+	for _, n := range s.sizes(3000, 1000, 3000, 10_000, 30_000, 100_000, 1_000_000) {
 		p, err := tokenPoint(all, names[:n], minted[:n])
 		if err != nil {
 			return nil, err
@@ -151,8 +151,16 @@ func callersPlot(s settings) (*plot, error) {
 	return &plot{Title: "Callers who come in turn", X: "callers", Lines: []*line{limited, sessions, tokens}, keep: []any{names, minted}}, nil
 }
 
-// stride is coprime to every power of ten.
-const stride = 611_953
+// byChance returns numbers below n, without end: first each of them once, up to a number of them.
+func byChance(n, once int) func() int {
+	random, next := rand.New(rand.NewPCG(1, uint64(n))), 0
+	return func() int {
+		if next++; next <= once {
+			return next - 1
+		}
+		return random.IntN(n)
+	}
+}
 
 // vouched makes a middleware for callers who say their name.
 func vouched(change func(*mcpauth.Config)) (*mcpauth.Middleware, error) {
@@ -178,12 +186,11 @@ func vouched(change func(*mcpauth.Config)) (*mcpauth.Middleware, error) {
 
 var readNote = request("tools/call", `{"name":"read_note","arguments":{}}`)
 
-// hopping sends requests of one caller after the other, and has each send one beforehand.
+// hopping sends requests of callers by chance, and has each send one beforehand.
 func hopping(h http.Handler, names []string, change func(h http.Header, name []string)) *point {
-	at, room := 0, []string{""}
+	who, room := byChance(len(names), len(names)), []string{""}
 	d := newDriver(h, readNote, func(h http.Header) {
-		at = (at + stride) % len(names)
-		room[0] = names[at]
+		room[0] = names[who()]
 		h["X-Caller"] = room
 		change(h, room)
 	})
@@ -201,8 +208,8 @@ func limitPoint(names []string) (*point, error) {
 	return hopping(m.Wrap(nothing), names, func(http.Header, []string) {}), nil
 }
 
-// sessionPoint has a session for each caller, which each answer names. Of more than 65,536 the oldest are forgotten, and
-// bound anew.
+// sessionPoint has a session for each caller, which each answer names. Of more than 65,536 those used last are
+// known, and others are bound anew.
 func sessionPoint(names []string) (*point, error) {
 	m, err := vouched(nil)
 	if err != nil {
@@ -215,7 +222,7 @@ func sessionPoint(names []string) (*point, error) {
 }
 
 // enough requests fill the memory of tokens, whatever bounds it.
-const enough = 100_000
+const enough = 50_000
 
 // tokenPoint has a token for each caller, made when it is first sent.
 func tokenPoint(all issuers, names, minted []string) (*point, error) {
@@ -223,19 +230,20 @@ func tokenPoint(all issuers, names, minted []string) (*point, error) {
 	if err != nil {
 		return nil, err
 	}
-	next, made, room := 0, 0, []string{""}
-	at := func(i int) int { return i * stride % len(names) }
+	who, room := byChance(len(names), min(len(names), enough)), []string{""}
+	var coming []int
 	prepare := func(calls int) {
-		for ; made < next+calls; made++ {
-			if i := at(made); minted[i] == "" {
-				minted[i] = strings.Clone(all[0].token(0, i, names[i]))
+		for len(coming) < calls {
+			i := who()
+			if minted[i] == "" {
+				minted[i] = all[0].token(0, i, names[i])
 			}
+			coming = append(coming, i)
 		}
 	}
 	d := newDriver(m.Wrap(nothing), "", func(h http.Header) {
-		room[0] = minted[at(next)]
+		room[0], coming = minted[coming[0]], coming[1:]
 		h["Authorization"] = room
-		next++
 	})
 	calls := min(len(names), enough)
 	prepare(calls)

@@ -30,19 +30,13 @@ type index struct {
 type ruleset struct {
 	exact     [targets]map[string]scopes.Rule
 	prefixes  [targets]prefix.Map[scopes.Rule]
-	templates []template
+	templates templates[scopes.Rule]
 	spelled   map[string]scopes.Rule // exact resource rules by the other spellings of their URIs
 
 	// Patterns in other spellings. What is normal for a whole URI is another thing for its beginning: the "?" of "list?*" is
 	// no empty query. So they are what must be met besides, and open nothing by themselves.
 	alsoPrefixes  prefix.Map[scopes.Rule]
-	alsoTemplates []template
-}
-
-type template struct {
-	text string
-	*uritemplate.Template
-	rule scopes.Rule
+	alsoTemplates templates[scopes.Rule]
 }
 
 // both is the rule of two names that mean the same; a zero old rule stands for none.
@@ -134,10 +128,10 @@ func newRuleset(declared [targets]map[string]scopes.Rule, order [targets][]strin
 			case target(kind) == resourceTarget && strings.Contains(name, "{"):
 				// The template itself is the name that completion/complete and the list of templates use.
 				set.exact[kind][name] = rule
-				set.templates = append(set.templates, template{name, uritemplate.MustNew(name), rule})
+				set.templates.add(name, rule)
 				for _, spelling := range spellings(name) {
 					if checkTemplate(spelling) == nil {
-						set.alsoTemplates = append(set.alsoTemplates, template{spelling, uritemplate.MustNew(spelling), rule})
+						set.alsoTemplates.add(spelling, rule)
 					}
 				}
 			case isPrefix:
@@ -243,17 +237,15 @@ func (x *index) search(kind target, op Operation) (scopes.Rule, Reason) {
 // 3986, Section 6.2.2).
 func (set *ruleset) findResource(uri string) (rule scopes.Rule, found bool, also []scopes.Rule) {
 	rule, found = set.patterns(uri)
-	if len(set.spelled)+len(set.templates)+set.prefixes[resourceTarget].Len() == 0 {
+	if len(set.spelled)+len(set.templates.all)+set.prefixes[resourceTarget].Len() == 0 {
 		return rule, found, nil
 	}
 	narrow := func(name string) {
 		if _, r, ok := set.alsoPrefixes.Longest(name); ok {
 			also = append(also, r)
 		}
-		for _, t := range set.alsoTemplates {
-			if t.Regexp().MatchString(name) {
-				also = append(also, t.rule)
-			}
+		for _, t := range set.alsoTemplates.matching(name) {
+			also = append(also, t.value)
 		}
 	}
 	narrow(uri)
@@ -274,11 +266,9 @@ func (set *ruleset) findResource(uri string) (rule scopes.Rule, found bool, also
 func (set *ruleset) patterns(uri string) (scopes.Rule, bool) {
 	var matched []scopes.Rule
 	literal := 0 // what the matching templates say before their first variable
-	for _, t := range set.templates {
-		if t.Regexp().MatchString(uri) {
-			matched = append(matched, t.rule)
-			literal = max(literal, strings.IndexByte(t.text, '{'))
-		}
+	for _, t := range set.templates.matching(uri) {
+		matched = append(matched, t.value)
+		literal = max(literal, t.literal)
 	}
 	beginning, rule, found := set.prefixes[resourceTarget].Longest(uri)
 	if len(matched) == 0 {

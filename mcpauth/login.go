@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/yosida95/uritemplate/v3"
-
 	"github.com/go-mcpauth/sdk/internal/authheader"
 	"github.com/go-mcpauth/sdk/internal/prefix"
 )
@@ -110,12 +108,7 @@ func (t *table) loginNames() (out []loginName) {
 type logins struct {
 	exact     map[string][]Login
 	prefixes  prefix.Map[[]Login]
-	templates []loginTemplate
-}
-
-type loginTemplate struct {
-	*uritemplate.Template
-	logins []Login
+	templates templates[[]Login]
 }
 
 func newLogins(kind target, declared ...map[string][]Login) *logins {
@@ -125,7 +118,7 @@ func newLogins(kind target, declared ...map[string][]Login) *logins {
 			out.add(kind, name, all[name])
 		}
 	}
-	if len(out.exact)+out.prefixes.Len()+len(out.templates) == 0 {
+	if len(out.exact)+out.prefixes.Len()+len(out.templates.all) == 0 {
 		return nil
 	}
 	return out
@@ -133,11 +126,11 @@ func newLogins(kind target, declared ...map[string][]Login) *logins {
 
 func (set *logins) add(kind target, name string, required []Login) {
 	if kind == resourceTarget && strings.Contains(name, "{") {
-		set.templates = append(set.templates, loginTemplate{uritemplate.MustNew(name), required})
+		set.templates.add(name, required)
 		set.exact[name] = append(set.exact[name], required...) // completions and lists name the template itself
 		for _, spelling := range spellings(name) {
 			if checkTemplate(spelling) == nil {
-				set.templates = append(set.templates, loginTemplate{uritemplate.MustNew(spelling), required})
+				set.templates.add(spelling, required)
 			}
 		}
 		return
@@ -181,10 +174,8 @@ func (set *logins) find(found []Login, name string) []Login {
 	for logins := range set.prefixes.All(name) {
 		found = append(found, logins...)
 	}
-	for _, t := range set.templates {
-		if t.Regexp().MatchString(name) {
-			found = append(found, t.logins...)
-		}
+	for _, t := range set.templates.matching(name) {
+		found = append(found, t.value...)
 	}
 	return found
 }

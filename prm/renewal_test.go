@@ -223,15 +223,12 @@ func TestPRM14_ASignatureThatComesTooLate(t *testing.T) {
 	w := newWorld(t, nil)
 	hold := make(chan struct{})
 	w.hold.Store(&hold)
-	done := make(chan *prm.Signed)
-	go func() {
-		_, signed := w.get()
-		done <- signed
-	}()
+	done := make(chan string, 1)
+	go func() { done <- serve(w, "GET", prefix+"/mcp").Body.String() }()
 	require.Eventually(t, func() bool { return w.signed.Load() == 1 }, 10*time.Second, time.Millisecond)
 	w.at(3 * time.Hour)
 	close(hold)
-	require.Nil(t, <-done)
+	require.Equal(t, fullText, <-done)
 }
 
 // The root form and other resources are signed as well, each for itself.
@@ -266,4 +263,25 @@ func TestServingASignatureAllocatesNothing(t *testing.T) {
 	r := httptest.NewRequest("GET", prefix+"/mcp", nil)
 	w := discard{http.Header{}}
 	require.Zero(t, testing.AllocsPerRun(100, func() { h.ServeHTTP(w, r) }))
+}
+
+// Those who waited for a key that failed do not ask it again, one after the other.
+func TestPRM14_AFailureIsSharedByThoseWhoWait(t *testing.T) {
+	w := newWorld(t, nil)
+	hold := make(chan struct{})
+	w.hold.Store(&hold)
+	w.fail.Store(true)
+	var started, all sync.WaitGroup
+	for range 16 {
+		started.Add(1)
+		all.Go(func() {
+			started.Done()
+			serve(w, "GET", prefix+"/mcp")
+		})
+	}
+	started.Wait()
+	require.Eventually(t, func() bool { return w.signed.Load() == 1 }, 10*time.Second, time.Millisecond)
+	close(hold)
+	all.Wait()
+	require.EqualValues(t, 1, w.signed.Load())
 }

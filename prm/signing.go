@@ -51,6 +51,12 @@ type Signing struct {
 	Lifetime time.Duration
 }
 
+// Validate reports every mistake, joined; each names the field and what to write instead. It asks the key for its public half only.
+func (s *Signing) Validate() error {
+	_, err := s.check()
+	return named("prm:", err)
+}
+
 // check reports every mistake, and completes what is zero.
 func (s *Signing) check() (*signer, error) {
 	if s == nil {

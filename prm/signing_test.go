@@ -189,6 +189,7 @@ func TestPRM14_SigningIsChecked(t *testing.T) {
 			require.ErrorContains(t, err, tc.want)
 			require.ErrorContains(t, err, "prm: ")
 			require.NotContains(t, err.Error(), "\n", "one mistake, one line")
+			require.Equal(t, err.Error(), tc.s.Validate().Error())
 			_, err = prm.KeySet(tc.s)
 			require.ErrorContains(t, err, tc.want)
 			if tc.s != nil {
@@ -201,6 +202,7 @@ func TestPRM14_SigningIsChecked(t *testing.T) {
 	for _, want := range []string{"Key", "Algorithm", "Lifetime"} {
 		require.ErrorContains(t, err, want, "all mistakes at once")
 	}
+	require.NoError(t, (&prm.Signing{Key: keys()["ES256"]}).Validate())
 	_, err = prm.KeySet()
 	require.ErrorContains(t, err, "no Signing")
 	_, err = prm.KeySet(&prm.Signing{Key: keys()["ES256"], KeyID: "a"}, &prm.Signing{Key: keys()["EdDSA"], KeyID: "a"})

@@ -103,7 +103,7 @@ var brokenConfigs = []struct {
 	{"Metadata.TLSClientCertificateBoundAccessTokens: ", func(c *mcpauth.Config) { c.Metadata = &prm.Metadata{TLSClientCertificateBoundAccessTokens: true} }}, // PRM-12
 	{"MetadataSigning: prm: Signing.Key is nil", func(c *mcpauth.Config) { c.MetadataSigning = &prm.Signing{} }},                                              // PRM-14
 	{"MetadataSigning: ", func(c *mcpauth.Config) {
-		c.Issuers, c.MetadataSigning = nil, &prm.Signing{Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
+		c.Issuers, c.StdioOnly, c.MetadataSigning = nil, true, &prm.Signing{Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
 	}},
 	{"Metadata: prm: Resources[0]: extra member ", func(c *mcpauth.Config) {
 		c.Metadata = &prm.Metadata{Extra: map[string]any{"exp": 1}}

@@ -57,6 +57,7 @@ func TestOnlyProtected_TheFirstRequestToo(t *testing.T) {
 						require.Empty(t, w.Header().Get("Mcp-Session-Id"))
 						require.NotContains(t, w.Body.String(), "open")
 						require.Contains(t, logged.String(), "call auth.Protect(server)")
+						require.NotContains(t, logged.String(), "reason="+string(mcpauth.ReasonPanic), "the probe is refused like the request, and breaks nothing")
 					}
 				}
 				if !stateless && round == 0 {

@@ -123,6 +123,12 @@ type Config struct {
 	// follow from the rest of the Config must be zero. ScopesSupported adds to BaseScopes.
 	Metadata *prm.Metadata
 
+	// MetadataSigning signs the metadata document (RFC 9728, Section 2.2): anew in the middle of each signature's
+	// lifetime, by the request that comes then. While the key fails, the last signature is served until
+	// it expires, then the document without one; Logger is told. Nil: the document is not signed, which is
+	// right unless there are clients that know whose signature to look for.
+	MetadataSigning *prm.Signing
+
 	// OnDecision gets one Decision per operation, allowed or refused, and one per request refused
 	// before that. It runs on the request's goroutine, so it should be quick. Nil: none.
 	OnDecision func(context.Context, Decision)
@@ -343,6 +349,14 @@ func (list *mistakes) add(field, format string, args ...any) {
 
 // checkMetadata checks what Config.Metadata holds by itself.
 func checkMetadata(cfg Config, errs *mistakes) {
+	if cfg.MetadataSigning != nil && len(cfg.Issuers) == 0 {
+		errs.add("MetadataSigning", "leave it out: without Issuers there is no metadata document")
+	}
+	if cfg.MetadataSigning != nil {
+		if err := cfg.MetadataSigning.Validate(); err != nil {
+			errs.add("MetadataSigning", "%w", err)
+		}
+	}
 	if cfg.Metadata == nil {
 		return
 	}
@@ -405,7 +419,9 @@ func (m *Middleware) publish(cfg Config, errs *mistakes) {
 		}
 	}
 	doc.ScopesSupported = dedupe(append(m.names.Challenge(m.base), doc.ScopesSupported...))
-	handler, err := prm.NewHandler(prm.Config{Resources: []*prm.Metadata{doc}, RootMetadata: cfg.RootMetadata})
+	handler, err := prm.NewHandler(prm.Config{
+		Resources: []*prm.Metadata{doc}, RootMetadata: cfg.RootMetadata, Signing: cfg.MetadataSigning, Now: m.now, Logger: m.log,
+	})
 	if err != nil {
 		errs.add("Metadata", "%w", err)
 		return

@@ -1,6 +1,7 @@
 package mcpauth_test
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -100,6 +101,14 @@ var brokenConfigs = []struct {
 	{"Metadata.DPoPSigningAlgValuesSupported: ", func(c *mcpauth.Config) { c.Metadata = &prm.Metadata{DPoPSigningAlgValuesSupported: []string{"ES256"}} }},
 	{"Metadata.DPoPBoundAccessTokensRequired: ", func(c *mcpauth.Config) { c.Metadata = &prm.Metadata{DPoPBoundAccessTokensRequired: new(bool)} }},
 	{"Metadata.TLSClientCertificateBoundAccessTokens: ", func(c *mcpauth.Config) { c.Metadata = &prm.Metadata{TLSClientCertificateBoundAccessTokens: true} }}, // PRM-12
+	{"MetadataSigning: prm: Signing.Key is nil", func(c *mcpauth.Config) { c.MetadataSigning = &prm.Signing{} }},                                              // PRM-14
+	{"MetadataSigning: ", func(c *mcpauth.Config) {
+		c.Issuers, c.StdioOnly, c.MetadataSigning = nil, true, &prm.Signing{Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
+	}},
+	{"Metadata: prm: Resources[0]: extra member ", func(c *mcpauth.Config) {
+		c.Metadata = &prm.Metadata{Extra: map[string]any{"exp": 1}}
+		c.MetadataSigning = &prm.Signing{Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
+	}},
 	{"Metadata: ", func(c *mcpauth.Config) { c.Metadata = &prm.Metadata{ScopesSupported: []string{"offline_access"}} }},
 	{"Metadata: ", func(c *mcpauth.Config) { c.Metadata = &prm.Metadata{ResourceDocumentation: "docs"} }},
 }

@@ -2,15 +2,18 @@ package mcpauth_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"log"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/go-mcpauth/sdk/mcpauth"
+	"github.com/go-mcpauth/sdk/prm"
 	"github.com/go-mcpauth/sdk/scopes"
 )
 
@@ -152,4 +155,35 @@ func ExampleMiddleware_Protect_incorrect() {
 	// Output:
 	// forgotten: 503
 	// protected: 200
+}
+
+// The name of the server in several languages, and a signature on the document that says so.
+func ExampleConfig_metadata() {
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) // yours comes from a file or a key service
+	auth, err := mcpauth.New(mcpauth.Config{
+		Resource:   "https://mcp.example.com/mcp",
+		Issuers:    []mcpauth.Issuer{{URL: "https://login.example.com"}},
+		BaseScopes: []string{"files:read"},
+		Metadata: &prm.Metadata{
+			ResourceName: "Files",
+			Languages:    map[string]prm.Localized{"fr": {ResourceName: "Fichiers"}, "ja": {ResourceName: "ファイル"}},
+		},
+		MetadataSigning: &prm.Signing{Key: key},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	auth.Metadata().ServeHTTP(w, httptest.NewRequest("GET", auth.MetadataPath(), nil))
+
+	verifier := prm.Verifier{Resource: "https://mcp.example.com/mcp", Keys: []prm.VerificationKey{{Public: key.Public()}}}
+	signed, err := verifier.Verify(w.Body.Bytes())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(signed.Metadata.ResourceName, signed.Metadata.Languages["fr"].ResourceName, signed.Metadata.Languages["ja"].ResourceName)
+	fmt.Println("signed by", signed.Issuer, "for", signed.Expiry.Sub(signed.IssuedAt))
+	// Output:
+	// Files Fichiers ファイル
+	// signed by https://mcp.example.com/mcp for 24h0m0s
 }

@@ -38,8 +38,8 @@ const (
 //
 // It does not serve the metadata document: mount [Middleware.Metadata] as well, or use
 // [Middleware.Mount]. An unguarded server is found out by a ping of Wrap's own, which middleware inside
-// sees, too; where getServer chooses among servers, one that was forgotten is found out after its first
-// request. [Middleware.Verify] tells before any.
+// sees, too; where getServer chooses among servers, give it to [Middleware.OnlyProtected] as well, or one
+// that was forgotten is found out after its first request. [Middleware.Verify] tells before any.
 //
 // Wrap does not look at the request's path; mount it at the path of the resource only, as
 // [Middleware.Mount] does. It is idempotent and never wraps the ResponseWriter.
@@ -62,14 +62,10 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 }
 
 // Mount registers the protected handler at the path of the resource, and the metadata document at its
-// well-known path. It registers no host and no other path.
+// well-known path. It registers no host and no other path: see [Middleware.MountHost]. It panics with a cure
+// where another resource of the mux has these paths, as with Config.RootMetadata for more than one.
 func (m *Middleware) Mount(mux *http.ServeMux, handler http.Handler) {
-	mux.Handle(pattern(m.path), m.Wrap(handler))
-	metadata := m.Metadata()
-	for _, path := range m.metadataPaths() {
-		mux.Handle(pattern(path), metadata)
-	}
-	m.log.Info("mcpauth: mounted", "path", m.path, "metadata", m.MetadataPath(), "resource", m.resource)
+	m.mount(mux, []string{""}, handler)
 }
 
 // A protected handler is what Wrap returns.
@@ -99,12 +95,10 @@ func (h *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() { m.answered(w.Header(), req) }() // after a panic too: the answer may have begun
 	if !h.isSDK {
 		req.unknown, req.outer = h, r
-		if h.stopped(w, inner, req) {
-			h.refuseUnprotected(w, r, req, nil)
-			return
-		}
-	} else {
-		h.serveInner(w, inner, req)
+	}
+	if h.stopped(w, inner, req) {
+		h.refuseUnprotected(w, r, req, nil)
+		return
 	}
 	if (h.isSDK || req.asked.Load()) && req.guardExpected && !req.reached.Load() {
 		h.probe.doubt(h, r, req)

@@ -93,7 +93,31 @@ func insideSDK() bool {
 
 const sdkServeHTTP = "github.com/modelcontextprotocol/go-sdk/mcp.(*StreamableHTTPHandler).ServeHTTP"
 
-// stopped serves the request and reports whether sdkAsks ended it.
+// OnlyProtected wraps a getServer of mcp.NewStreamableHTTPHandler that chooses among servers. A server that was
+// never given to Protect of this Middleware, or was given to that of another one, is then not chosen: the request is
+// answered 503, and Config.Logger is told, before anything of it has reached that server. Without this, Wrap finds
+// such a server out only after its first request, since the SDK's handler does not say whom it has chosen.
+//
+//	mcp.NewStreamableHTTPHandler(auth.OnlyProtected(getServer), nil)
+//
+// Where getServer returns nil, so does this, and the SDK answers 400. It panics for nil.
+func (m *Middleware) OnlyProtected(getServer func(*http.Request) *mcp.Server) func(*http.Request) *mcp.Server {
+	if getServer == nil {
+		panic("mcpauth: OnlyProtected: getServer is nil")
+	}
+	return func(r *http.Request) *mcp.Server {
+		server := getServer(r)
+		if server == nil || protectedServers.owner(server) == m {
+			return server
+		}
+		if req, _ := r.Context().Value(requestKey{}).(*request); req != nil && req.m == m {
+			panic(errUnprotected) // for Wrap, which answers
+		}
+		return nil
+	}
+}
+
+// stopped serves the request and reports whether it was ended before it reached an unguarded server.
 func (h *protected) stopped(w http.ResponseWriter, r *http.Request, req *request) (stopped bool) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -168,7 +192,9 @@ func (h *protected) ping(r *http.Request, req *request, session bool) finding {
 	go func() { // the SDK's handler waits for middleware that hangs, whatever its context says
 		result := unanswered
 		defer func() {
-			if v := recover(); v != nil {
+			if v := recover(); v == any(errUnprotected) {
+				result = unguarded
+			} else if v != nil {
 				h.m.report.broken(ctx, h.m, fmt.Errorf("%v", v))
 			}
 			found <- result

@@ -37,5 +37,10 @@
 // The resources of one host share one handler; each has its own document at its own URL, and no document answers for another resource. Their
 // number, and the optional root form for clients that ask nowhere else, are settled in [Config].
 //
+// # A signature
+//
+// A document may be signed by the resource, or by somebody who vouches for it: [Signing] says how, [NewHandler] signs anew in time, and
+// [Verifier] verifies and compares. Reading a document without asking for that passes over the signature, as RFC 9728, Section 2.2 allows.
+//
 // [RFC 9728]: https://www.rfc-editor.org/rfc/rfc9728
 package prm

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -29,8 +30,20 @@ type Config struct {
 	RootMetadata bool
 
 	// MaxAge is how long clients and caches may keep a document without asking again, in whole seconds. Zero means five minutes, negative
-	// means not at all; more than an hour is refused.
+	// means not at all; more than an hour is refused. Where documents are signed, none is kept beyond the exp of its signature.
 	MaxAge time.Duration
+
+	// Signing signs each document when it is first asked for, and anew in the middle of the signature's lifetime, on the request that comes
+	// then: there is no goroutine. While the key fails, the last signature is served until it expires, and after that the document without
+	// one, which RFC 9728, Section 2 allows, with a max-age of a minute at most; the key is asked again once a minute. An expired signature
+	// is never served. Nil: the documents are not signed.
+	Signing *Signing
+
+	// Now is the clock of signatures. Nil: time.Now.
+	Now func() time.Time
+
+	// Logger gets a line when a document cannot be signed, and when it can be again. Nil discards.
+	Logger *slog.Logger
 }
 
 // NewHandler returns a handler that serves the documents of cfg at their well-known URLs, each with and without a slash at the end (RFC 9728 and
@@ -38,7 +51,9 @@ type Config struct {
 //
 // A request is matched by its method, whole path and query alone, byte for byte; an identifier's query is part of the match. Everything else
 // under [WellKnownPrefix], and everywhere, is 404; only CORS preflight requests succeed for all of the prefix, or a browser could not see the
-// 404. Methods are GET, HEAD and OPTIONS. All responses can be read from every web origin, without credentials. Documents are encoded here, once: later changes of a Metadata need a new handler, which gives them another entity tag.
+// 404. Methods are GET, HEAD and OPTIONS. All responses can be read from every web origin, without credentials. Documents are encoded here, once: later changes of
+// a Metadata need a new handler, which gives them another entity tag. So does each new signature; replicas with the same key sign for the same
+// times, so their tags are equal where the algorithm leaves nothing to chance (all but PS256 and its kin, and elliptic keys of key services).
 func NewHandler(cfg Config) (http.Handler, error) {
 	age, errs := cfg.MaxAge, []error(nil)
 	switch {
@@ -55,6 +70,10 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	if cfg.RootMetadata && len(cfg.Resources) > 1 {
 		errs = append(errs, errors.New("prm: RootMetadata is set for more than one resource; unset it, or give each resource a host of its own"))
 	}
+	sign, err := newRenewals(cfg)
+	if err != nil {
+		errs = append(errs, named("prm:", err))
+	}
 	h := &handler{documents: make(map[route]*document)}
 	var origin string
 	for i, m := range cfg.Resources {
@@ -62,10 +81,14 @@ func NewHandler(cfg Config) (http.Handler, error) {
 			errs = append(errs, named(fmt.Sprintf("prm: Resources[%d]:", i), err))
 			continue
 		}
-		d, err := newDocument(m, age)
+		body, err := m.MarshalJSON()
 		if err != nil {
 			errs = append(errs, fmt.Errorf("prm: Resources[%d]: %w", i, err))
 			continue
+		}
+		d := newDocument(body, age)
+		if err := sign.attach(d, m, age); err != nil {
+			errs = append(errs, named(fmt.Sprintf("prm: Resources[%d]:", i), err))
 		}
 		l, _ := parseResource(m.Resource) // no error after mistakes()
 		if origin == "" {
@@ -130,7 +153,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case d == nil:
 		refuse(w, r, http.StatusNotFound, notFound)
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
-		d.serve(w, r)
+		d.now(r.Context()).serve(w, r)
 	case r.Method == http.MethodOptions:
 		preflight(w, r)
 	default:
@@ -159,13 +182,11 @@ type document struct {
 	etagField    []string
 	lengthField  []string
 	cacheControl []string
+
+	renewal *renewal // nil: the document is not signed, or is the signed form itself
 }
 
-func newDocument(m *Metadata, maxAge time.Duration) (*document, error) {
-	body, err := m.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
+func newDocument(body []byte, maxAge time.Duration) *document {
 	sum := sha256.Sum256(body)
 	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
 	return &document{
@@ -173,11 +194,21 @@ func newDocument(m *Metadata, maxAge time.Duration) (*document, error) {
 		etag:         etag,
 		etagField:    []string{etag},
 		lengthField:  []string{strconv.Itoa(len(body))},
-		cacheControl: []string{"public, max-age=" + strconv.Itoa(int(maxAge/time.Second))},
-	}, nil
+		cacheControl: cacheControl(int64(maxAge / time.Second)),
+	}
 }
 
-func (d *document) serve(w http.ResponseWriter, r *http.Request) {
+func cacheControl(seconds int64) []string {
+	return []string{"public, max-age=" + strconv.FormatInt(seconds, 10)}
+}
+
+// form is a document with what caches are told at the moment.
+type form struct {
+	*document
+	cacheControl []string
+}
+
+func (d form) serve(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header["Cache-Control"] = d.cacheControl
 	header["Etag"] = d.etagField

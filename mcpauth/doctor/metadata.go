@@ -17,6 +17,7 @@ type document struct {
 	prm.Metadata
 	from form
 	url  string
+	raw  []byte // as it came
 }
 
 // A place is where a document was looked for.
@@ -116,7 +117,7 @@ func (v *visit) fetchDocument(ctx context.Context, p place) *Finding {
 		return f
 	}
 	if v.document == nil {
-		v.document = &document{Metadata: doc, from: p.form, url: p.url}
+		v.document = &document{Metadata: doc, from: p.form, url: p.url, raw: a.body}
 	} else if doc.Resource != v.document.Resource {
 		f.Status, f.Cause, f.Got = Warn, "differs", string(p.form)+" form: resource "+v.quote(doc.Resource)+", elsewhere "+v.quote(v.document.Resource)
 		f.Cure = "publish one document at all places, unless the root form is about another resource"

@@ -44,6 +44,8 @@ var steps = []step{
 	{"challenge", "WWW-Authenticate, as clients read it", (*visit).readChallenge},
 	{"metadata", "Resource metadata: by header, path and root", (*visit).fetchMetadata},
 	{"resource", "resource of the metadata against the URL", (*visit).compareResource},
+	{"signature", "Signature of the metadata", (*visit).judgeSignature},
+	{"languages", "Languages of the metadata", (*visit).judgeLanguages},
 	{"authorization-servers", "authorization_servers of the metadata", (*visit).listServers},
 	{"scopes", "Scopes that clients ask for", (*visit).judgeScopes},
 	{"cors", "What a page in a browser may read", (*visit).crossOrigin},

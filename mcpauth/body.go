@@ -163,6 +163,14 @@ type whole struct{ bytes.Reader }
 // Close implements io.Closer.
 func (*whole) Close() error { return nil }
 
+// first is the first field of a name in its canonical spelling, which http.Header.Get would have to check.
+func first(h http.Header, name string) string {
+	if values := h[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
 // withoutDetours removes what would make a handler, or a server behind it, take another request than
 // the one that was decided: another method, another path (both by frameworks that honour such headers),
 // or, by way of httputil.ReverseProxy, a connection of which nothing is decided any more.

@@ -137,7 +137,7 @@ func (h *protected) admit(w http.ResponseWriter, r *http.Request) (inner *http.R
 	c := m.present(r.Header)
 	look := m.look(r, &c)
 	p, refused := m.identify(w.Header(), r, &c, look.wait)
-	if !m.isFailure(r, refused) {
+	if look.limits != nil && !m.isFailure(r, refused) {
 		look.good()
 	}
 	if refused != nil && refused == m.anonymous && len(m.guests) > 0 && m.credentialFields(r) == 0 {
@@ -195,7 +195,7 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 			return stop(a, peekRequestID(w, r))
 		}
 	}
-	revision := r.Header.Get("Mcp-Protocol-Version")
+	revision := first(r.Header, "Mcp-Protocol-Version")
 
 	var room [1]pending // batches are rare
 	ops := room[:0]

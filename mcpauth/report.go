@@ -81,7 +81,7 @@ func (why *explanation) cause() string {
 type summary struct{ method, remote, traceID, session string }
 
 func summaryOf(r *http.Request) summary {
-	return summary{method: r.Method, remote: r.RemoteAddr, traceID: headerTrace(r.Header), session: r.Header.Get("Mcp-Session-Id")}
+	return summary{method: r.Method, remote: r.RemoteAddr, traceID: headerTrace(r.Header), session: first(r.Header, "Mcp-Session-Id")}
 }
 
 // refuseRequest reports a request that is refused before or without looking at single operations.

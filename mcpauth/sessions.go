@@ -135,7 +135,7 @@ func (s *sessions) ending(id string) {
 // sessionRefused tells why the session that a request names is not for its caller; an empty reason
 // means that it is, or that it is unknown.
 func (m *Middleware) sessionRefused(p *Principal, r *http.Request) explanation {
-	id := r.Header.Get("Mcp-Session-Id")
+	id := first(r.Header, "Mcp-Session-Id")
 	if id == "" {
 		return explanation{}
 	}

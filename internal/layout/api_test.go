@@ -112,7 +112,7 @@ func valueOf(t *testing.T, fset *token.FileSet, tok token.Token, s *ast.ValueSpe
 func typeLines(t *testing.T, fset *token.FileSet, s *ast.TypeSpec) (lines []string) {
 	prefix := "type " + s.Name.Name + " "
 	if s.Assign.IsValid() {
-		prefix += "= "
+		prefix += "= " // an alias
 	}
 	switch typ := s.Type.(type) {
 	case *ast.StructType:
@@ -143,9 +143,6 @@ func typeLines(t *testing.T, fset *token.FileSet, s *ast.TypeSpec) (lines []stri
 			}
 		}
 	default:
-		if s.Assign.IsValid() {
-			prefix += "= " // an alias
-		}
 		lines = append(lines, prefix+text(t, fset, typ))
 	}
 	return lines

@@ -188,7 +188,7 @@ func TestHTTPBehindHTTPS(t *testing.T) {
 	require.Contains(t, f.Cure, "the proxy in front speaks https")
 }
 
-// Where no form is there, the path form is the one to publish.
+// Where no form is there, that of the path is the one to publish.
 func TestTheRootFormIsNoDuty(t *testing.T) {
 	w := newWorld(t)
 	w.document = answer(404)
@@ -200,7 +200,7 @@ func TestTheRootFormIsNoDuty(t *testing.T) {
 	}
 	require.Len(t, cures, 2)
 	require.Contains(t, cures[0], "publish the metadata here")
-	require.Contains(t, cures[1], "publish the path form above first")
+	require.Contains(t, cures[1], "publish the document of the finding above first")
 }
 
 func TestAStepUpIsNoFailure(t *testing.T) {

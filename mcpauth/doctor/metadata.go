@@ -76,7 +76,7 @@ func (v *visit) fetchMetadata(ctx context.Context) {
 		delete(got, p.url)
 		f.Clients = who(func(c client) bool { return slices.Contains(c.forms, p.form) && !c.asks(found) })
 		if p.form == fromRoot && !found[fromPath] && f.Cause == "not-found" {
-			f.Cure = "publish the path form above first; most clients ask here only because they do not find it"
+			f.Cure = "publish the document of the finding above first; most clients ask here only because they do not find it"
 		}
 		if p.form == fromRoot && found[fromPath] {
 			f.Status = Warn // only few clients ask nothing else

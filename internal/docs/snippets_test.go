@@ -35,7 +35,7 @@ var known = map[string]string{
 	"mcp": "github.com/modelcontextprotocol/go-sdk/mcp", "auth": "github.com/modelcontextprotocol/go-sdk/auth",
 	"oauthex": "github.com/modelcontextprotocol/go-sdk/oauthex", "extauth": "github.com/modelcontextprotocol/go-sdk/auth/extauth", "redis": "github.com/redis/go-redis/v9",
 	"context": "context", "errors": "errors", "fmt": "fmt", "json": "encoding/json", "log": "log", "slog": "log/slog",
-	"http": "net/http", "httputil": "net/http/httputil", "netip": "net/netip", "url": "net/url", "os": "os", "signal": "os/signal",
+	"net": "net", "http": "net/http", "httputil": "net/http/httputil", "netip": "net/netip", "url": "net/url", "os": "os", "signal": "os/signal",
 	"sync": "sync", "strings": "strings", "testing": "testing", "time": "time", "tls": "crypto/tls", "crypto": "crypto", "rand": "crypto/rand",
 }
 

@@ -167,6 +167,23 @@ func TestEverySymptomIsFound(t *testing.T) {
 	}
 }
 
+// A tool that this user may not call is not a 403 on every call.
+func TestOneToolIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.endpoint = only(func(r *http.Request) bool { return r.Header.Get("Authorization") != "" && r.ContentLength > 0 }, func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+		body, _ := io.ReadAll(r.Body)
+		if r.Body = io.NopCloser(strings.NewReader(string(body))); strings.Contains(string(body), `"tools/call"`) {
+			refuse(rw, 403, nil)
+			return
+		}
+		h.ServeHTTP(rw, r)
+	})
+	f := find(t, w.run(doctor.Options{Token: w.mint(nil), Call: "delete_note"}), "call-tools-call/bare")
+	require.Equal(t, doctor.Fail, f.Status)
+	require.Empty(t, f.Symptom)
+	require.Contains(t, f.Cure, "given to the user at the authorization server")
+}
+
 // Keys that this computer does not reach either say nothing about the server's own way to them.
 func TestUnreachableKeysAreNobodysFault(t *testing.T) {
 	w := newWorld(t)

@@ -333,7 +333,10 @@ func (v *visit) judgeForbidden(f *Finding, name string, a *answer) {
 	switch {
 	case len(r.lines) == 0:
 		f.Cause = "bare"
-		f.Cure = v.likeliest(Forbidden, "a 403 without a challenge: no scope can cure it. It is a role, a policy or another session; the token has "+v.token.holdings(&v.censor))
+		f.Cure = v.likeliest(Forbidden, "a 403 without a challenge: no scope can cure it. It is a role, a policy or another session, and the server's log says which; the token has "+v.token.holdings(&v.censor)+". A role has to be given to the user at the authorization server, or read from the claim that has it (Mapper.RoleClaims)")
+		if name == "tools/call" {
+			f.Symptom = "" // the others may go through
+		}
 	case r.param("error") != "insufficient_scope":
 		f.Cause = "no-insufficient-scope"
 		f.Clients = who(func(c client) bool { return c.stepsUp })

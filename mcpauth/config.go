@@ -145,7 +145,8 @@ type Config struct {
 	Revoked func(context.Context, *Principal) (bool, error)
 
 	// HTTPClient lends its Transport to requests for metadata and keys. It is copied; redirects,
-	// timeouts and sizes are always limited by this package. Nil: a copy of http.DefaultTransport.
+	// timeouts and sizes are always limited by this package. Its DialContext may lead to the address at which
+	// this server reaches an issuer that others reach by URL. Nil: a copy of http.DefaultTransport.
 	HTTPClient *http.Client
 
 	// Logger gets one line per refusal, with a stable reason, what was expected, what came, and what

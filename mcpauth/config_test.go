@@ -127,6 +127,15 @@ func TestNew_EachMistakeNamesItsField(t *testing.T) {
 	}
 }
 
+// The URL inside of a container network is what people write first; it is neither safe nor what stands in iss.
+func TestNew_IssuerInAContainer(t *testing.T) {
+	cfg := goodConfig()
+	cfg.Issuers[0].URL = "http://keycloak:8080/realms/acme"
+	got := mistakesOf(t, cfg)
+	require.Len(t, got, 1)
+	require.Contains(t, got[0], "Config.HTTPClient")
+}
+
 // All mistakes come at once: nobody should have to run a program once for each.
 func TestNew_AllMistakesAtOnce(t *testing.T) {
 	cfg := goodConfig()

@@ -117,7 +117,7 @@ func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 			}
 		} else if in.URL != "" {
 			if err := fetch.CheckURL(in.URL); err != nil {
-				errs.add(field+"URL", "%w; for an issuer that is no URL to ask, set JWKSURI", err)
+				errs.add(field+"URL", "%w; write iss as it stands in tokens. If this server reaches that host at another address only, as in containers, see Config.HTTPClient; for an issuer that is no URL to ask, set JWKSURI", err)
 			}
 			failing = source.Forget
 			uri = func(ctx context.Context) (string, error) {

@@ -12,8 +12,8 @@ import (
 // checkScope holds a name against the grammar of one scope: 1*( %x21 / %x23-5B / %x5D-7E ) (RFC 6749, Section 3.3).
 func checkScope(name string) error {
 	if !validScope(name) {
-		return fmt.Errorf("%q is not a scope: write one or more characters of %%x21 %%x23-5B %%x5D-7E, no space, quote or backslash "+
-			"(RFC 6749, Section 3.3)", cut(name))
+		return fmt.Errorf("%q is not a scope: write one name for each, in ASCII, without space, quote or backslash (RFC 6749, Section 3.3)",
+			cut(name))
 	}
 	return nil
 }

@@ -165,6 +165,6 @@ func (s *Source) fly(f *attempt, began time.Time) {
 	if warn {
 		// So may be the Handler of the Logger, and nobody else recovers here.
 		defer func() { _ = recover() }()
-		s.log.Warn("authorization server does not list this resource in protected_resources", "resource", s.cfg.Resource)
+		s.log.Warn("mcpauth: authorization server does not list this resource in protected_resources", "resource", s.cfg.Resource)
 	}
 }

@@ -33,9 +33,9 @@ var known = map[string]string{
 	"mcpauth": module + "mcpauth", "scopes": module + "scopes", "policy": module + "mcpauth/policy", "audit": module + "mcpauth/audit",
 	"idp": module + "mcpauth/idp", "mcpauthtest": module + "mcpauth/mcpauthtest", "prm": module + "prm", "redisstore": redisstore,
 	"mcp": "github.com/modelcontextprotocol/go-sdk/mcp", "auth": "github.com/modelcontextprotocol/go-sdk/auth",
-	"oauthex": "github.com/modelcontextprotocol/go-sdk/oauthex", "redis": "github.com/redis/go-redis/v9",
+	"oauthex": "github.com/modelcontextprotocol/go-sdk/oauthex", "extauth": "github.com/modelcontextprotocol/go-sdk/auth/extauth", "redis": "github.com/redis/go-redis/v9",
 	"context": "context", "errors": "errors", "fmt": "fmt", "json": "encoding/json", "log": "log", "slog": "log/slog",
-	"http": "net/http", "httputil": "net/http/httputil", "netip": "net/netip", "url": "net/url", "os": "os", "signal": "os/signal",
+	"net": "net", "http": "net/http", "httputil": "net/http/httputil", "netip": "net/netip", "url": "net/url", "os": "os", "signal": "os/signal",
 	"sync": "sync", "strings": "strings", "testing": "testing", "time": "time", "tls": "crypto/tls", "crypto": "crypto", "rand": "crypto/rand",
 }
 

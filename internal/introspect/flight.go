@@ -193,10 +193,10 @@ func (c *Client) land(f *flight, hash [sha256.Size]byte, out outcome) {
 	switch {
 	case changed && failing:
 		guard(func() {
-			c.log.Warn("introspection failed", "reason", out.refusal.Reason, "error", printable(out.refusal.Error()), "retry_after", out.refusal.RetryAfter)
+			c.log.Warn("mcpauth: introspection failed", "reason", out.refusal.Reason, "error", printable(out.refusal.Error()), "retry_after", out.refusal.RetryAfter)
 		})
 	case changed:
-		guard(func() { c.log.Info("introspection works again") })
+		guard(func() { c.log.Info("mcpauth: introspection works again") })
 	}
 }
 

@@ -230,7 +230,7 @@ func (s *Set) succeeded(f *flight, began int64, doc *Document, age time.Duration
 		if doc.Reason != nil {
 			attrs = append(attrs, "reason", printable(doc.Reason.Error()))
 		}
-		guard(func() { s.log.Info("keys refreshed", attrs...) })
+		guard(func() { s.log.Info("mcpauth: keys refreshed", attrs...) })
 	}
 }
 
@@ -265,7 +265,7 @@ func (s *Set) failed(f *flight, began int64, located bool, err error) {
 	// One line per change of state; a long outage is not repeated.
 	if changed {
 		guard(func() {
-			s.log.Warn("key refresh failed", "error", printable(err.Error()), "keys_still_good", ix != nil, "retry_in", max(wait, 0))
+			s.log.Warn("mcpauth: key refresh failed", "error", printable(err.Error()), "keys_still_good", ix != nil, "retry_in", max(wait, 0))
 		})
 	}
 }

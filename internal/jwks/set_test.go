@@ -773,6 +773,7 @@ func TestLogHasOneLinePerChangeOfState(t *testing.T) {
 		mustLookup(t, s, "k1", "ES256")
 		first := lines()
 		require.Len(t, first, 1)
+		require.Contains(t, first[0], `msg="mcpauth: keys refreshed"`, "as all lines of the library")
 		require.Contains(t, first[0], "added=1 removed=0 ignored=1")
 		require.Contains(t, first[0], "2048")
 
@@ -783,7 +784,7 @@ func TestLogHasOneLinePerChangeOfState(t *testing.T) {
 		flood(time.Minute)
 		failed := lines()
 		require.Len(t, failed, 1)
-		require.Contains(t, failed[0], "level=WARN")
+		require.Contains(t, failed[0], `level=WARN msg="mcpauth: key refresh failed"`)
 		require.Contains(t, failed[0], "keys_still_good=true")
 		require.NotContains(t, failed[0], "SECRET")
 

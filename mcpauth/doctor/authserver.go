@@ -97,7 +97,7 @@ func (v *visit) fetchServer(ctx context.Context, s *server) {
 		if len(urls) == 0 {
 			f.Got = v.quote(s.issuer) + ": not a URL that can be asked"
 		}
-		f.Cure = "make authorization_servers name the issuer exactly, and publish its metadata at one of the well-known places; see whether a proxy or firewall hides them"
+		f.Cure = "make authorization_servers name the issuer exactly (Issuer.URL), and publish its metadata at one of the well-known places; see whether a proxy or firewall hides them"
 	case strings.HasPrefix(s.where, "RFC 8414 name"):
 		f.Status, f.Cause, f.Got = Fail, "place", v.quote(s.issuer)+": found only with the "+s.where
 		f.Cure = "publish it at the RFC 8414 form, with the well-known part between host and path, or at an OpenID form: clients look nowhere else"
@@ -147,14 +147,14 @@ func (v *visit) compareIssuers(context.Context) {
 		f := Finding{
 			Status: Fail, Cause: "mismatch", Symptom: NoBrowser, Got: "issuer is " + v.quote(got) + ", the resource lists " + v.quote(s.issuer),
 			Clients: nil, Clause: "RFC 8414, Section 3.3",
-			Cure: "write the issuer into authorization_servers exactly as the authorization server's own document has it",
+			Cure: "write the issuer into authorization_servers exactly as the authorization server's own document has it (Issuer.URL, or Issuer.AuthorizationServer where iss in tokens is another text)",
 		}
 		switch {
 		case got == "":
 			f.Cause, f.Cure = "missing", "the document has no issuer; the authorization server must publish it"
 		case strings.TrimSuffix(got, "/") == strings.TrimSuffix(s.issuer, "/"):
 			f.Cause = "slash"
-			f.Cure = "they differ in the trailing slash only; write " + v.quote(got) + " into authorization_servers, with the slash as the authorization server has it: clients compare byte for byte, and iss in tokens has the same spelling"
+			f.Cure = "they differ in the trailing slash only; write " + v.quote(got) + " into authorization_servers (Issuer.URL), with the slash as the authorization server has it: clients compare byte for byte, and iss in tokens has the same spelling"
 		case strings.Contains(got, "{tenantid}"):
 			f.Cause, f.Cure = "tenant", "list the issuer of one tenant instead of common or organizations, whose document has no issuer of its own"
 		}

@@ -203,7 +203,12 @@ var brokenServers = []broken{
 	{name: "the origin as resource", change: func(w *world) { w.metadata["resource"] = w.mcp.URL },
 		want: "resource/origin", status: doctor.Fail, cure: "byte for byte", clients: []string{"Go SDK", "VS Code", "Claude Desktop", "Grok"}},
 	{name: "https for http", change: func(w *world) { w.metadata["resource"] = "https" + strings.TrimPrefix(w.resource, "http") },
-		want: "resource/scheme", status: doctor.Fail, cure: "the proxy in front speaks https"},
+		want: "resource/scheme", status: doctor.Fail, cure: "use that URL, here and in clients"},
+	{name: "localhost for 127.0.0.1", change: func(w *world) {
+		w.metadata["resource"] = strings.Replace(w.resource, "127.0.0.1", "localhost", 1)
+	}, want: "resource/host", status: doctor.Fail, cure: "two names to clients and in aud", clients: []string{"Go SDK"}},
+	{name: "no metadata anywhere", change: func(w *world) { w.document = answer(404) },
+		want: "metadata/not-found", status: doctor.Fail, symptom: doctor.NoBrowser, cure: "Metadata at MetadataPath"},
 	{name: "no resource", change: func(w *world) { delete(w.metadata, "resource") },
 		want: "resource/missing", status: doctor.Fail, cure: "add the member resource"},
 

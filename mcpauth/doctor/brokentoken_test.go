@@ -20,6 +20,23 @@ func verdict(n int) func(*world) {
 
 func right(*world) {}
 
+// describing makes the server refuse every token with these words.
+func describing(words string) func(*world) {
+	return func(w *world) {
+		verdict(401)(w)
+		w.after = []string{`Bearer error="invalid_token", error_description="` + words + `", resource_metadata="` + w.mcp.URL + wellKnown + `"`}
+	}
+}
+
+func withoutAuthorization(w *world) {
+	w.endpoint = func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			r.Header.Del("Authorization")
+			h.ServeHTTP(rw, r)
+		})
+	}
+}
+
 // audience is a token whose aud follows from the server.
 func audience(of func(*world) string) func(*world) doctor.Options {
 	return func(w *world) doctor.Options { return doctor.Options{Token: w.mint(members{"aud": of(w)})} }
@@ -71,8 +88,25 @@ var brokenTokens = []broken{
 		want: "call-initialize/refused", status: doctor.Fail, symptom: doctor.Refused, cure: "token-audience/missing"},
 	{name: "nothing in the token explains it", change: verdict(401), options: tokenWith(nil),
 		want: "call-initialize/refused", status: doctor.Fail, symptom: doctor.Refused, cure: "server's log"},
-	{name: "keys that the server cannot reach", change: verdict(503), options: tokenWith(nil),
-		want: "call-initialize/unavailable", status: doctor.Fail, cure: "reaches the keys"},
+	{name: "a clock that goes ahead, inside of the server only", change: describing("The access token expired"), options: tokenWith(nil),
+		want: "call-initialize/clock", status: doctor.Fail, symptom: doctor.Refused, cure: "synchronize the server's clock"},
+	{name: "a clock that is behind", change: describing("The access token was issued in the future"), options: tokenWith(nil),
+		want: "call-initialize/clock", status: doctor.Fail, symptom: doctor.Refused, cure: "it is neither"},
+	{name: "expired by every clock", change: describing("The access token expired"), options: tokenWith(members{"exp": 1_700_000_000}),
+		want: "call-initialize/refused", status: doctor.Fail, symptom: doctor.Refused, cure: "token-lifetime/expired"},
+	{name: "a proxy that removes Authorization", change: withoutAuthorization, options: tokenWith(nil),
+		want: "call-initialize/no-token-seen", status: doctor.Fail, symptom: doctor.Refused, cure: "removes Authorization"},
+	{name: "which shows without a good token", change: withoutAuthorization, options: tokenWith(nil),
+		want: "challenge/no-invalid-token", status: doctor.Warn, symptom: doctor.Refused, cure: "a proxy removes Authorization"},
+	{name: "too many requests", change: verdict(429), options: tokenWith(nil),
+		want: "call-initialize/limited", status: doctor.Fail, cure: "Retry-After"},
+	{name: "keys that the server cannot reach, and others can", change: verdict(503), options: tokenWith(nil),
+		want: "call-initialize/unavailable", status: doctor.Fail, cure: "This computer reaches the published keys"},
+	{name: "keys that nobody can reach", change: func(w *world) {
+		verdict(503)(w)
+		w.server["jwks_uri"] = "http://127.0.0.1:1/keys"
+	}, options: tokenWith(nil),
+		want: "call-initialize/unavailable", status: doctor.Fail, cure: "not given to Protect"},
 
 	// Servers that take what they must not.
 	{name: "expired, and accepted", change: verdict(200), options: tokenWith(members{"exp": 1_700_000_000}),
@@ -131,6 +165,59 @@ func TestEverySymptomIsFound(t *testing.T) {
 	for _, s := range []doctor.Symptom{doctor.Refused, doctor.Forbidden, doctor.NoTools, doctor.RedirectMismatch, doctor.InvalidTarget, doctor.NoBrowser} {
 		require.True(t, found[s], s)
 	}
+}
+
+// A tool that this user may not call is not a 403 on every call.
+func TestOneToolIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.endpoint = only(func(r *http.Request) bool { return r.Header.Get("Authorization") != "" && r.ContentLength > 0 }, func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+		body, _ := io.ReadAll(r.Body)
+		if r.Body = io.NopCloser(strings.NewReader(string(body))); strings.Contains(string(body), `"tools/call"`) {
+			refuse(rw, 403, nil)
+			return
+		}
+		h.ServeHTTP(rw, r)
+	})
+	f := find(t, w.run(doctor.Options{Token: w.mint(nil), Call: "delete_note"}), "call-tools-call/bare")
+	require.Equal(t, doctor.Fail, f.Status)
+	require.Empty(t, f.Symptom)
+	require.Contains(t, f.Cure, "given to the user at the authorization server")
+}
+
+// Keys that this computer does not reach either say nothing about the server's own way to them.
+func TestUnreachableKeysAreNobodysFault(t *testing.T) {
+	w := newWorld(t)
+	verdict(503)(w)
+	w.server["jwks_uri"] = "http://127.0.0.1:1/keys"
+	require.NotContains(t, find(t, w.run(doctor.Options{Token: w.mint(nil)}), "call-initialize/unavailable").Cure, "This computer")
+}
+
+// A server that takes the scheme from the request says http behind a proxy that speaks https.
+func TestHTTPBehindHTTPS(t *testing.T) {
+	far := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		status, body := http.StatusUnauthorized, ""
+		if strings.HasPrefix(r.URL.Path, wellKnown) {
+			status, body = 200, `{"resource":"http://mcp.example.com/mcp","authorization_servers":["https://login.example.com"]}`
+		}
+		return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	})}
+	f := find(t, examine(t, doctor.Options{URL: "https://mcp.example.com/mcp", HTTPClient: far}), "resource/scheme")
+	require.Contains(t, f.Cure, "the proxy in front speaks https")
+}
+
+// Where no form is there, that of the path is the one to publish.
+func TestTheRootFormIsNoDuty(t *testing.T) {
+	w := newWorld(t)
+	w.document = answer(404)
+	var cures []string
+	for _, f := range w.run(doctor.Options{}).Findings {
+		if f.ID() == "metadata/not-found" {
+			cures = append(cures, f.Cure)
+		}
+	}
+	require.Len(t, cures, 2)
+	require.Contains(t, cures[0], "publish the metadata here")
+	require.Contains(t, cures[1], "publish the document of the finding above first")
 }
 
 func TestAStepUpIsNoFailure(t *testing.T) {

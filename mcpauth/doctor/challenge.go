@@ -86,6 +86,16 @@ func (r reading) param(name string) string {
 	return ""
 }
 
+// refusal is the first challenge with an error, or the zero value.
+func (r reading) refusal() challenge {
+	for _, c := range r.all {
+		if c.params["error"] != "" {
+			return c
+		}
+	}
+	return challenge{}
+}
+
 // namesScopes reports whether any client finds scopes in the field, however it reads. The pattern takes scope="" for two quotes.
 func (r reading) namesScopes() bool {
 	return strings.Trim(r.pattern.scope, `"`) != "" || slices.ContainsFunc(r.all, func(c challenge) bool { return len(scopesOf(c.params["scope"])) > 0 })

@@ -9,7 +9,10 @@
 //		os.Exit(1)
 //	}
 //
-// The command mcpauth-doctor is this and little more. It works with servers in any language.
+// The command mcpauth-doctor is this and little more. It works with servers in any language. In a module that requires this one,
+// run it as below; elsewhere, add @latest to the path:
+//
+//	go run github.com/go-mcpauth/sdk/mcpauth/cmd/mcpauth-doctor https://mcp.example.com/mcp
 //
 // # What it does
 //

@@ -75,6 +75,9 @@ func (v *visit) fetchMetadata(ctx context.Context) {
 		}
 		delete(got, p.url)
 		f.Clients = who(func(c client) bool { return slices.Contains(c.forms, p.form) && !c.asks(found) })
+		if p.form == fromRoot && !found[fromPath] && f.Cause == "not-found" {
+			f.Cure = "publish the document of the finding above first; most clients ask here only because they do not find it"
+		}
 		if p.form == fromRoot && found[fromPath] {
 			f.Status = Warn // only few clients ask nothing else
 			f.Cure = "to serve clients that ask the root form only, publish the document there as well (Config.RootMetadata), if this is the one MCP server of the host"
@@ -104,7 +107,7 @@ func (v *visit) fetchDocument(ctx context.Context, p place) *Finding {
 		return f
 	case a.status == http.StatusNotFound:
 		f.Cause = "not-found"
-		f.Cure = "publish the metadata here: the well-known part goes between host and path; where a proxy routes the endpoint's path only, route " + prm.WellKnownPrefix + " as well"
+		f.Cure = "publish the metadata here (Mount, or Metadata at MetadataPath): the well-known part goes between host and path; where a proxy routes the endpoint's path only, route " + prm.WellKnownPrefix + " as well"
 		return f
 	case a.status != http.StatusOK:
 		f.Cause, f.Cure = "status", "answer 200 with the JSON document"

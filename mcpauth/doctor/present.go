@@ -252,19 +252,22 @@ func (v *visit) judgeCall(name string, a *answer) {
 	case a.status == http.StatusUnauthorized:
 		f.Cause, f.Symptom, f.Clause = "refused", Refused, "RFC 6750, Section 3.1"
 		r := readField(a.header.Values(wwwAuthenticate))
-		for _, c := range r.all {
-			if c.params["error"] != "" {
-				f.Got += ", " + c.scheme + " error=" + v.quote(c.params["error"]) + " " + v.quote(c.params["error_description"])
-				break
-			}
+		said := r.refusal()
+		if said.scheme != "" {
+			f.Got += ", " + said.scheme + " error=" + v.quote(said.params["error"]) + " " + v.quote(said.params["error_description"])
 		}
-		f.Cure = v.likeliest(Refused, "nothing in the token explains it: read the line of the server's log about this refusal; in this library it says what was expected and what came")
+		f.Cure = v.likeliest(Refused, "")
+		if f.Cure == "" {
+			f.Cause, f.Cure = unexplained(r, said)
+		}
 	case a.status == http.StatusForbidden:
 		v.judgeForbidden(&f, name, a)
 	case a.redirect():
 		f.Cause, f.Got, f.Cure = "redirect", f.Got+" to "+v.quote(shownURL(a.location(v.opt.URL))), "serve the endpoint at this URL; the token was not sent on, and clients drop it, too"
-	case a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests:
-		f.Cause, f.Cure = "unavailable", "see whether the server reaches the keys, the introspection endpoint and its stores; then try again"
+	case a.status == http.StatusTooManyRequests:
+		f.Cause, f.Cure = "limited", "wait for as long as Retry-After says, and try again"
+	case a.status == http.StatusServiceUnavailable:
+		f.Cause, f.Cure = "unavailable", v.unavailableCure()
 	case !a.ok() || !ok:
 		f.Cause, f.Cure = "no-answer", "the token was let in; see what the MCP server behind the check makes of this request"
 	case m.Error != nil:
@@ -282,6 +285,29 @@ func (v *visit) judgeCall(name string, a *answer) {
 		f.Status = Pass
 	}
 	v.add(f)
+}
+
+// unexplained is about a 401 to a token in which nothing is wrong: what the answer itself gives away. The words of a description are the
+// server's own, so they choose a cure and nothing else.
+func unexplained(r reading, said challenge) (cause, cure string) {
+	words := strings.ToLower(said.params["error_description"])
+	for _, about := range []string{"expired", "not yet valid", "not valid yet", "in the future"} {
+		if strings.Contains(words, about) {
+			return "clock", "the server finds the token expired or too early, and by the clock of this computer it is neither: synchronize the server's clock (NTP), even if the step clock passed, which sees the Date of a proxy in front"
+		}
+	}
+	if said.scheme == "" && len(r.lines) > 0 {
+		return "no-token-seen", "the server answers as if no token had come: see whether a proxy or gateway in front removes Authorization. If it comes, the server's log says what is wrong with it"
+	}
+	return "refused", "nothing in the token explains it: read the line of the server's log about this refusal; in this library it says what was expected and what came"
+}
+
+func (v *visit) unavailableCure() string {
+	cure := "the reason is in the server's log: keys or an introspection endpoint that it does not reach, a store or a hook that fails; in this library also an MCP server that was not given to Protect"
+	if v.published().keysKnown {
+		cure += ". This computer reaches the published keys, so if it is the keys, look at the server's own way there (Issuer.JWKSURI, proxy, firewall)"
+	}
+	return cure
 }
 
 func (v *visit) emptyListCure() string {
@@ -307,7 +333,10 @@ func (v *visit) judgeForbidden(f *Finding, name string, a *answer) {
 	switch {
 	case len(r.lines) == 0:
 		f.Cause = "bare"
-		f.Cure = v.likeliest(Forbidden, "a 403 without a challenge: no scope can cure it. It is a role, a policy or another session; the token has "+v.token.holdings(&v.censor))
+		f.Cure = v.likeliest(Forbidden, "a 403 without a challenge: no scope can cure it. It is a role, a policy or another session, and the server's log says which; the token has "+v.token.holdings(&v.censor)+". A role has to be given to the user at the authorization server, or read from the claim that has it (Mapper.RoleClaims)")
+		if name == "tools/call" {
+			f.Symptom = "" // the others may go through
+		}
 	case r.param("error") != "insufficient_scope":
 		f.Cause = "no-insufficient-scope"
 		f.Clients = who(func(c client) bool { return c.stepsUp })

@@ -111,7 +111,7 @@ func (v *visit) judgeMetadataURL(r reading) {
 		f.Cure = "the URL is http: the server behind a proxy builds it from the request; configure the public https URL instead"
 	case v.forbidden(raw) != "" || !sameOrigin(raw, v.opt.URL):
 		f.Cause = "foreign-resource-metadata"
-		f.Cure = "the URL is on another origin than the endpoint: the server builds it from an internal host name or an old setting; configure the public URL"
+		f.Cure = "the URL is on another origin than the endpoint that was asked for: if people type the other one, do so here, too (localhost and 127.0.0.1 are two); if not, the server builds it from an internal host name or an old setting: configure the public URL (Config.Resource)"
 	default:
 		return
 	}
@@ -150,7 +150,7 @@ func (v *visit) judgeBadToken(r reading) {
 	if r.param("error") != "invalid_token" && !r.malformed {
 		v.add(Finding{
 			Status: Warn, Cause: "no-invalid-token", Symptom: Refused, Got: v.list(r.lines),
-			Cure: "add error=\"invalid_token\" where a token was sent and is bad, so that clients get another one", Clause: "RFC 6750, Section 3.1",
+			Cure: "add error=\"invalid_token\" where a token was sent and is bad, so that clients get another one; if the server does, see whether a proxy removes Authorization before it", Clause: "RFC 6750, Section 3.1",
 		})
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/url"
 	"strings"
+
+	"github.com/go-mcpauth/sdk/internal/fetch"
 )
 
 // compareResource compares as the clients do; one that finds another resource gives up before any login (RFC 9728, Section 3.3).
@@ -26,9 +28,16 @@ func (v *visit) compareResource(context.Context) {
 	}
 	switch cause {
 	case "scheme":
+		f.Cure = "the server is known as https: use that URL, here and in clients, or, for a server on this computer without TLS, configure the http URL (Config.Resource)"
+		if strings.HasPrefix(got, "https:") {
+			break
+		}
 		f.Cure = "the server builds resource from the request and does not see that the proxy in front speaks https; configure the public URL (Config.Resource)"
 	case "host":
 		f.Cure = "the server builds resource from an internal host name or an old setting; configure the host that clients use (Config.Resource)"
+		if fetch.Loopback(got) && fetch.Loopback(v.opt.URL) {
+			f.Cure = "localhost and 127.0.0.1 are two names to clients and in aud: type the one that resource has, or configure the other (Config.Resource)"
+		}
 	case "missing":
 		f.Cure = "add the member resource with the URL of the endpoint"
 	}

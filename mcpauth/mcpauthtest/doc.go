@@ -41,6 +41,13 @@
 // [Matrix] prints a table of tools, prompts and resources by callers, and [CheckMatrix] keeps it in a file, so
 // that whoever reviews a change sees what it opens. [RequireRules] finds what was forgotten.
 //
+//	mcpauthtest.CheckMatrix(t, "testdata/matrix.txt", auth, server,
+//		is.Caller("reader", mcpauthtest.Claims{Scope: "files:read"}),
+//		is.Caller("editor", mcpauthtest.Claims{Scope: "files:read files:write"}),
+//		is.Caller("admin", mcpauthtest.Claims{Scope: "files:read", Roles: []string{"admin"}}))
+//
+// The file, which a test that declares the flag -update writes:
+//
 //	                  reader   editor  admin
 //	tool delete_file  hidden   hidden  step-up
 //	tool read_file    yes      yes     yes
@@ -53,8 +60,13 @@
 // which something is wrong with the authorization server. A [Clock] moves time for issuer, client and server:
 //
 //	clock := mcpauthtest.NewClock(time.Time{})
-//	is.Now, cfg.Now = clock.Now, clock.Now
-//	clock.Advance(time.Hour)
+//	is.Now, cfg.Now = clock.Now, clock.Now // before mcpauth.New
+//	...
+//	clock.Advance(time.Hour) // the tokens of before have expired
+//	is.Rotate()
+//	clock.Advance(10 * time.Second) // servers fetch keys no sooner again
+//
+// Where a server answers something else than a test expects, its Config.Logger says why.
 //
 // [Issuer.OpaqueToken] makes tokens that a server must ask about (RFC 7662), with the configuration of
 // [Issuer.Introspection]; [Issuer.RevokeToken] ends them.

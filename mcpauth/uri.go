@@ -1,8 +1,8 @@
 package mcpauth
 
 import (
-	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -50,13 +50,14 @@ var unescaper = strings.NewReplacer(
 
 // spellings returns the other forms under which a handler may know a URI: what RFC 3986, Section 6.2
 // calls equivalent and what lenient readers make of it, with percent-encoding undone once for the
-// unreserved characters, which is always the same resource (Section 6.2.2.2), and once for all.
+// unreserved characters, which is always the same resource (Section 6.2.2.2), and once for all. What is no
+// encoding stays as it is: of "a%2Fb?%zz", most readers take the path and never look at the rest.
 func spellings(uri string) []string {
 	normal := normalize(decodeUnreserved(uri))
 	full := normal
 	for range 4 {
-		next, err := url.PathUnescape(full)
-		if err != nil || next == full {
+		next := decode(full, func(byte) bool { return true })
+		if next == full {
 			break
 		}
 		full = next
@@ -158,15 +159,18 @@ func collapse(path string) string {
 	return string(out)
 }
 
-func decodeUnreserved(uri string) string {
+func decodeUnreserved(uri string) string { return decode(uri, isUnreserved) }
+
+// decode undoes the percent-encoding of those bytes for which it is to be undone.
+func decode(uri string, undone func(byte) bool) string {
 	if !strings.Contains(uri, "%") {
 		return uri
 	}
 	out := make([]byte, 0, len(uri))
 	for i := 0; i < len(uri); i++ {
 		if uri[i] == '%' && i+2 < len(uri) {
-			if b, err := url.PathUnescape(uri[i : i+3]); err == nil && len(b) == 1 && isUnreserved(b[0]) {
-				out = append(out, b[0])
+			if b, err := strconv.ParseUint(uri[i+1:i+3], 16, 8); err == nil && undone(byte(b)) {
+				out = append(out, byte(b))
 				i += 2
 				continue
 			}

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// maxURI bounds a URI that patterns decide about, in bytes. It is about what RFC 9110, Section 4.1 asks servers to take.
+const maxURI = 8 << 10
+
 // hasDotSegments reports whether a URI holds a "." or ".." segment, plain or percent-encoded any
 // number of times, with a slash or a backslash between segments: readers differ in what they undo.
 func hasDotSegments(uri string) bool {

@@ -3,6 +3,7 @@ package mcpauth_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,6 +30,8 @@ func TestAUTHZ03_OtherSpellingsOfAURI(t *testing.T) {
 	auth.RequireResource("notes://One/exact", scopes.All("one"))
 	auth.RequireResource("https://intern.example/*", scopes.All("intern"))
 	auth.RequireResource("notes://pub%20lic/*", scopes.Authenticated())
+	longURI := "notes://" + strings.Repeat("a", 8<<10)
+	auth.RequireResource(longURI, scopes.Authenticated())
 	caller := callerOf(t, auth, is.scoped(t, ""))
 
 	for _, tt := range []struct {
@@ -66,6 +69,9 @@ func TestAUTHZ03_OtherSpellingsOfAURI(t *testing.T) {
 		{"dot segments, encoded twice", "file:///open/%252e%252e%252fsecret/x", mcpauth.ReasonUnsafeURI},
 		{"dot segments behind a backslash", `file:///open\..\secret`, mcpauth.ReasonUnsafeURI},
 		{"one dot", "file:///open/./x", mcpauth.ReasonUnsafeURI},
+		{"of 8 KiB", "file:///open/" + strings.Repeat("a", 8<<10-len("file:///open/")), ""},
+		{"of more", "file:///open/" + strings.Repeat("a", 8<<10-len("file:///open/")+1), mcpauth.ReasonUnsafeURI},
+		{"of more, with a rule of its own", longURI, ""},
 		{"dots in a name are none", "file:///open/a..b/...", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

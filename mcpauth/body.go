@@ -147,7 +147,7 @@ func (req *request) inner(r *http.Request, header http.Header, body []byte) *htt
 	*out = *r.WithContext(req)
 	out.Header, out.Trailer = header, nil
 	if r.Method == http.MethodPost {
-		req.body.Reset(body)
+		req.body.rest.Reset(body)
 		out.Body = &req.body
 	} else {
 		// Nobody has looked at it, and a handler that does not look at the method may run what it says.
@@ -157,8 +157,29 @@ func (req *request) inner(r *http.Request, header http.Header, body []byte) *htt
 	return out
 }
 
-// A whole body has been read already. Its zero value is empty.
-type whole struct{ bytes.Reader }
+// A whole body has been read already. Its zero value is empty. It lets go of the text at the end: a session of the SDK
+// keeps the context of the request that opened it, of which this is a part.
+type whole struct{ rest bytes.Reader }
+
+// Read implements io.Reader.
+func (b *whole) Read(p []byte) (int, error) {
+	n, err := b.rest.Read(p)
+	b.release()
+	return n, err
+}
+
+// WriteTo implements io.WriterTo.
+func (b *whole) WriteTo(w io.Writer) (int64, error) {
+	n, err := b.rest.WriteTo(w)
+	b.release()
+	return n, err
+}
+
+func (b *whole) release() {
+	if b.rest.Len() == 0 {
+		b.rest.Reset(nil)
+	}
+}
 
 // Close implements io.Closer.
 func (*whole) Close() error { return nil }

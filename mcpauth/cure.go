@@ -10,7 +10,7 @@ var cures = map[Reason]string{
 	ReasonLogin:             "the client can have the user sign in anew with the acr_values and max_age of the challenge",
 	ReasonNoLogin:           "use a login for this operation instead of a key; if it was one, the values of RequireLogin for it exclude each other",
 	ReasonNoRule:            "declare a rule, or set Config.Unlisted",
-	ReasonUnsafeURI:         "the client must send the URI without . and .. segments",
+	ReasonUnsafeURI:         "the client must send the URI without . and .. segments, in 8 KiB or less",
 	ReasonPolicy:            "the cause says what the Policy found; change the Policy or the call",
 	ReasonRevoked:           "the user has to sign in again; if the credentials should be good, see who answers Config.Revoked",
 	ReasonUnavailable:       "the cause says what could not be asked; clients try again by themselves",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"time"
@@ -307,15 +308,19 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 		refusals = make([]*Error, 0, 4)
 		rules    = make([]verdict, 0, 1)
 		x        = m.rules.load()
+		shown    http.Header
 	)
 	req.rules = x.serial
+	if m.policy != nil {
+		shown = maps.Clone(header) // the handler's own changes further, and a Policy may keep what it got
+	}
 	for i, o := range ops {
 		v := m.judge(x, req.principal, o.op)
 		rules = append(rules, v)
 		e := m.refusal(req.principal, v, o.op)
 		if e == nil && m.policy != nil {
 			e = m.askPolicy(r.Context(), &Call{
-				Principal: req.principal, Operation: o.op, Arguments: o.arguments, Header: header, RemoteAddr: r.RemoteAddr, Time: m.now(),
+				Principal: req.principal, Operation: o.op, Arguments: o.arguments, Header: shown, RemoteAddr: r.RemoteAddr, Time: m.now(),
 			})
 		}
 		refusals = append(refusals, e)

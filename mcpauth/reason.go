@@ -27,7 +27,7 @@ const (
 	ReasonLogin             Reason = "login_insufficient" // 401 insufficient_user_authentication: a stronger or more recent sign-in would help
 	ReasonNoLogin           Reason = "login_impossible"   // 403: a sign-in is asked for that these credentials cannot bring, or that nobody can
 	ReasonNoRule            Reason = "no_rule"            // unknown: nothing was declared for it
-	ReasonUnsafeURI         Reason = "unsafe_uri"         // unknown: a resource URI with dot segments
+	ReasonUnsafeURI         Reason = "unsafe_uri"         // unknown: a resource URI with dot segments, or of more than 8 KiB
 	ReasonPolicy            Reason = "policy_refused"     // 403: Config.Policy said no; an Error of its own may say 401, 429 or 503 instead
 	ReasonRevoked           Reason = "token_revoked"      // 401 invalid_token: Config.Revoked says that the credentials were taken back
 	ReasonUnavailable       Reason = "check_unavailable"  // 503: a Policy, an Authenticator or Config.Revoked could not tell

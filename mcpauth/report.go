@@ -178,7 +178,7 @@ func (m *Middleware) explain(p *Principal, op Operation, v verdict, e *Error) ex
 		why.expected, why.got = "a declared rule", "none"
 		why.cure = "if the server has it, declare one with " + requireFunc(op) + ", or set Config.Unlisted; if not, the client is wrong"
 	case ReasonUnsafeURI:
-		why.expected, why.got = "a URI without dot segments", "one with them"
+		why.expected, why.got = "a URI of at most 8 KiB without dot segments", "another one"
 	case ReasonPanic:
 		why.expected, why.got = "a Policy that returns", "a panic"
 	case ReasonUnavailable:

@@ -38,16 +38,19 @@ func TestAUTHZ03_AllTemplatesThatMatch(t *testing.T) {
 		for range 30 {
 			uri := one("a://", "a://b/", "a://b/c", "a://bb/", "a://b-c/", "z://b/c/d/") + one("x", "x/y", "x.txt", "x/y.txt", "x/y/z", "é/x")
 			var want []string
+			found := false // the mapping opens nothing by itself
 			for i, text := range texts {
-				if uritemplate.MustNew(text).Regexp().MatchString(uri) {
+				r, mapped := uritemplate.MustNew(text).Regexp(), strings.ReplaceAll(uri, "é", "%C3%A9") // RFC 3987, Section 3.1
+				found = found || r.MatchString(uri)
+				if r.MatchString(uri) || r.MatchString(mapped) {
 					want = append(want, fmt.Sprintf("s%02d", i))
 				}
 			}
-			if len(want) > 1 {
+			if found && len(want) > 1 {
 				matched++
 			}
 			got := outcome(auth, caller, "resources/read", uri)
-			if len(want) == 0 {
+			if !found {
 				require.NotContains(t, got, "needs", "%s among %q", uri, texts)
 				continue
 			}

@@ -2,6 +2,8 @@ package mcpauth
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -45,6 +47,14 @@ type known struct {
 	isProbe   bool   // made by probe.go
 	reached   flag   // a guard has seen it
 }
+
+// String keeps a context or a TokenInfo that somebody prints from showing what it leads to: package fmt looks into
+// unexported fields, and with some verbs behind pointers. There is the body, and for handlers of other kinds the
+// request as it came, with its token.
+func (*known) String() string { return "mcpauth.request" }
+
+// Format implements [fmt.Formatter]: whatever the verb, it writes what String returns.
+func (k *known) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, k.String()) }
 
 // A mark tells one Middleware from others and leads to none.
 type mark struct{ _ byte }

@@ -1,10 +1,13 @@
 package mcpauth
 
 import (
-	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
+
+// maxURI bounds a URI that patterns decide about, in bytes. It is about what RFC 9110, Section 4.1 asks servers to take.
+const maxURI = 8 << 10
 
 // hasDotSegments reports whether a URI holds a "." or ".." segment, plain or percent-encoded any
 // number of times, with a slash or a backslash between segments: readers differ in what they undo.
@@ -50,13 +53,14 @@ var unescaper = strings.NewReplacer(
 
 // spellings returns the other forms under which a handler may know a URI: what RFC 3986, Section 6.2
 // calls equivalent and what lenient readers make of it, with percent-encoding undone once for the
-// unreserved characters, which is always the same resource (Section 6.2.2.2), and once for all.
+// unreserved characters, which is always the same resource (Section 6.2.2.2), and once for all. What is no
+// encoding stays as it is: of "a%2Fb?%zz", most readers take the path and never look at the rest.
 func spellings(uri string) []string {
 	normal := normalize(decodeUnreserved(uri))
 	full := normal
 	for range 4 {
-		next, err := url.PathUnescape(full)
-		if err != nil || next == full {
+		next := decode(full, func(byte) bool { return true })
+		if next == full {
 			break
 		}
 		full = next
@@ -78,19 +82,85 @@ func spellings(uri string) []string {
 // are for looking rules up, not for declaring them: a rule for more than a path stays one for that alone.
 func readings(uri string) []string {
 	out := spellings(uri)
-	for _, s := range append([]string{uri}, out...) {
-		if i := strings.IndexAny(s, "?#"); i >= 0 {
-			s = s[:i]
-		}
-		if t := strings.TrimRight(s, "/"); !strings.HasSuffix(t, ":") { // not the slashes of an empty authority
-			s = t
-		}
+	add := func(s string) {
 		if s != uri && !slices.Contains(out, s) {
 			out = append(out, s)
 		}
 	}
+	if i := strings.IndexAny(uri, "?#"); i >= 0 { // before anything is decoded, which may bring others
+		add(uri[:i])
+		for _, s := range spellings(uri[:i]) {
+			add(s)
+		}
+	}
+	for _, s := range append([]string{uri}, out...) {
+		if i := strings.IndexAny(s, "?#"); i >= 0 {
+			s = s[:i]
+		}
+		add(withoutSlashes(s))
+	}
+	// What a template's variable stands for holds no bytes that no URI has, and mostly no delimiters. Where these came
+	// of decoding, as with the slash of "secret%2Fa%7Cb", they are encoded again, in both ways.
+	for _, s := range append([]string{uri}, out...) {
+		add(encode(s, 0, isURI))
+		if strings.Contains(uri, "%") {
+			s = withoutSlashes(s)
+			add(encode(s, pathOf(s), func(c byte) bool { return c == '/' || isUnreserved(c) }))
+		}
+	}
 	return out
 }
+
+// withoutSlashes drops the slashes at the end, but for those of an empty authority.
+func withoutSlashes(uri string) string {
+	if t := strings.TrimRight(uri, "/"); !strings.HasSuffix(t, ":") {
+		return t
+	}
+	return uri
+}
+
+// pathOf is where the path of a URI begins.
+func pathOf(uri string) int {
+	begin := strings.IndexByte(uri, ':') + 1
+	if !strings.HasPrefix(uri[begin:], "//") {
+		return begin
+	}
+	if i := strings.IndexAny(uri[begin+2:], "/?#"); i >= 0 {
+		return begin + 2 + i
+	}
+	return len(uri)
+}
+
+// encode writes the bytes from a place on that may not stand for themselves in percent-encoding, and a percent sign that begins none.
+func encode(uri string, from int, plain func(byte) bool) string {
+	var out []byte
+	for i := from; i < len(uri); i++ {
+		c := uri[i]
+		if plain(c) || c == '%' && i+2 < len(uri) && isHex(uri[i+1]) && isHex(uri[i+2]) {
+			if out != nil {
+				out = append(out, c)
+			}
+			continue
+		}
+		if out == nil {
+			out = append(make([]byte, 0, len(uri)+16), uri[:i]...)
+		}
+		out = append(out, '%', hexDigits[c>>4], hexDigits[c&15])
+	}
+	if out == nil {
+		return uri
+	}
+	return string(out)
+}
+
+const hexDigits = "0123456789ABCDEF"
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+// isURI reports whether a URI may hold this byte (RFC 3986, Section 2), a percent sign apart.
+func isURI(c byte) bool { return isUnreserved(c) || strings.IndexByte(":/?#[]@!$&'()*+,;=", c) >= 0 }
 
 // normalize writes scheme and authority in one way, drops what readers drop (white space, controls, an
 // empty query or fragment), and makes single slashes of backslashes and of several.
@@ -158,15 +228,18 @@ func collapse(path string) string {
 	return string(out)
 }
 
-func decodeUnreserved(uri string) string {
+func decodeUnreserved(uri string) string { return decode(uri, isUnreserved) }
+
+// decode undoes the percent-encoding of those bytes for which it is to be undone.
+func decode(uri string, undone func(byte) bool) string {
 	if !strings.Contains(uri, "%") {
 		return uri
 	}
 	out := make([]byte, 0, len(uri))
 	for i := 0; i < len(uri); i++ {
 		if uri[i] == '%' && i+2 < len(uri) {
-			if b, err := url.PathUnescape(uri[i : i+3]); err == nil && len(b) == 1 && isUnreserved(b[0]) {
-				out = append(out, b[0])
+			if b, err := strconv.ParseUint(uri[i+1:i+3], 16, 8); err == nil && undone(byte(b)) {
+				out = append(out, byte(b))
 				i += 2
 				continue
 			}

@@ -18,9 +18,10 @@ import (
 
 // Bounds on what one body may ask to be decided. Clients stay far below them.
 const (
-	defaultDepth     = 128  // go-sdk gives up at 1000; arguments are the user's own data
-	maxMessages      = 100  // in one batch
-	maxSubscriptions = 1000 // in one subscriptions/listen
+	defaultDepth     = 128       // go-sdk gives up at 1000; arguments are the user's own data
+	maxMessages      = 100       // in one batch
+	maxSubscriptions = 1000      // in all messages of a body together
+	maxSubscribed    = 256 << 10 // bytes of their URIs, each of which is held against every pattern
 )
 
 // Options adjust [Read]. The zero value refuses batches.
@@ -70,7 +71,9 @@ type Envelope struct {
 	Operations []Operation // never empty
 	Batch      bool        // the body is an array
 
-	one [1]Operation
+	one           [1]Operation
+	subscriptions int
+	subscribed    int // bytes
 }
 
 // Read names every operation in body, or refuses the body with an [*Error]. It takes one pass; the

@@ -249,6 +249,8 @@ var refused = []struct {
 	{"AUTHZ-10 a batch with null in it", `[` + withID("1") + `,null]`, true, envelope.ErrMessage},
 	{"AUTHZ-10 a batch in a batch", `[[` + withID("1") + `]]`, true, envelope.ErrMessage},
 	{"AUTHZ-10 a batch of 101", batch(101), true, envelope.ErrLimit},
+	{"AUTHZ-10 too many subscriptions in a batch", `[` + subscriptions(600) + `,` + subscriptions(401) + `]`, true, envelope.ErrLimit},
+	{"AUTHZ-04 subscriptions that are too long together", with("subscriptions/listen", `{"notifications":{"resourceSubscriptions":[`+strings.Repeat(`"file:///`+strings.Repeat("a", 1<<10)+`",`, 256)+`"a"]}}`), false, envelope.ErrLimit},
 	{"AUTHZ-10 garbage behind a batch", `[` + withID("1") + `] ` + withID("2"), true, envelope.ErrSyntax},
 }
 

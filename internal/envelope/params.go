@@ -205,6 +205,10 @@ func (e *Envelope) targets(op Operation, p *params) error {
 	}
 	e.Operations = append(e.Operations, op)
 	for _, uri := range p.uris {
+		e.subscriptions++
+		if e.subscribed += len(uri); e.subscriptions > maxSubscriptions || e.subscribed > maxSubscribed {
+			return ErrLimit
+		}
 		op.Target, op.Name = Resource, uri
 		e.Operations = append(e.Operations, op)
 	}

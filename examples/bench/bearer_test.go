@@ -36,6 +36,8 @@ func BenchmarkBearer(b *testing.B) {
 				others := []contender{
 					{"auth0", sender(withAuth0(b, key, auth0.DPoPDisabled), texts), nil},
 					{"golang-jwt", sender(key.GolangJWT(resource, inner), texts), nil},
+					{"go-oidc", sender(key.OIDC(resource, inner), texts), nil},
+					{"jwx", sender(withJWX(b, key), texts), nil},
 				}
 				b.ReportAllocs()
 				for b.Loop() {
@@ -57,7 +59,7 @@ func TestEveryHandlerVerifies(t *testing.T) {
 	good, bad := mint(t, in, "", 1)[0], mint(t, newIssuer(t, "ES256"), "", 1)[0]
 	for name, h := range map[string]http.Handler{
 		"mcpauth": protect(t, key, 0), "auth0": withAuth0(t, key, auth0.DPoPDisabled), "golang-jwt": key.GolangJWT(resource, inner),
-		"go-sdk": key.SDK(resource, inner),
+		"go-sdk": key.SDK(resource, inner), "go-oidc": key.OIDC(resource, inner), "jwx": withJWX(t, key),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if status := newDriver(h).do("Bearer "+good, ""); status != http.StatusOK {
@@ -82,6 +84,14 @@ func protect(tb testing.TB, key peers.Key, cached int) http.Handler {
 
 func withAuth0(tb testing.TB, key peers.Key, mode auth0.DPoPMode) http.Handler {
 	h, err := key.Auth0(resource, mode, inner)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return h
+}
+
+func withJWX(tb testing.TB, key peers.Key) http.Handler {
+	h, err := key.JWX(resource, inner)
 	if err != nil {
 		tb.Fatal(err)
 	}

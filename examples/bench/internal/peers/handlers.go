@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,7 +10,10 @@ import (
 
 	auth0 "github.com/auth0/go-jwt-middleware/v3"
 	"github.com/auth0/go-jwt-middleware/v3/validator"
+	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	jwx "github.com/lestrrat-go/jwx/v3/jwt"
 	sdkauth "github.com/modelcontextprotocol/go-sdk/auth"
 
 	"github.com/go-mcpauth/sdk/mcpauth"
@@ -81,18 +85,50 @@ func (k Key) verifier(resource string) func(token string) (*typedClaims, error) 
 
 type claimsKey struct{}
 
-// GolangJWT is a handler written by hand around golang-jwt.
-func (k Key) GolangJWT(resource string, next http.Handler) http.Handler {
-	verify := k.verifier(resource)
+// byHand is a handler written by hand around a function that verifies a token.
+func byHand[T any](verify func(ctx context.Context, token string) (T, error), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		claims, err := verify(token)
+		claims, err := verify(r.Context(), token)
 		if err != nil {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), claimsKey{}, claims)))
 	})
+}
+
+// GolangJWT is golang-jwt.
+func (k Key) GolangJWT(resource string, next http.Handler) http.Handler {
+	verify := k.verifier(resource)
+	return byHand(func(_ context.Context, token string) (*typedClaims, error) { return verify(token) }, next)
+}
+
+// OIDC is coreos/go-oidc, whose ID token verifier many use for access tokens. It knows no leeway.
+func (k Key) OIDC(resource string, next http.Handler) http.Handler {
+	verifier := oidc.NewVerifier(issuer, &oidc.StaticKeySet{PublicKeys: []crypto.PublicKey{k.Public}},
+		&oidc.Config{ClientID: resource, SupportedSigningAlgs: []string{k.Algorithm}})
+	return byHand(func(ctx context.Context, token string) (*custom, error) {
+		verified, err := verifier.Verify(ctx, token)
+		if err != nil {
+			return nil, err
+		}
+		claims := new(custom)
+		return claims, verified.Claims(claims)
+	}, next)
+}
+
+// JWX is lestrrat-go/jwx.
+func (k Key) JWX(resource string, next http.Handler) (http.Handler, error) {
+	algorithm, ok := jwa.LookupSignatureAlgorithm(k.Algorithm)
+	if !ok {
+		return nil, fmt.Errorf("jwx knows no algorithm %q", k.Algorithm)
+	}
+	options := []jwx.ParseOption{
+		jwx.WithKey(algorithm, k.Public), jwx.WithIssuer(issuer), jwx.WithAudience(resource), jwx.WithRequiredClaim(jwx.ExpirationKey),
+		jwx.WithAcceptableSkew(leeway),
+	}
+	return byHand(func(_ context.Context, token string) (jwx.Token, error) { return jwx.ParseString(token, options...) }, next), nil
 }
 
 // SDK is the Go SDK's own middleware, whose verifier is golang-jwt. It asks for Scope.

@@ -347,17 +347,7 @@ func (l *limiter) ask(ctx context.Context, p *Principal, source string, counts [
 		buckets = append(buckets, ratelimit.Bucket{Key: c.bucket.Key, Rate: c.bucket.Rate.in()})
 	}
 	// Who makes many callers up are the clients of one user, where clients register themselves.
-	wait, err = l.memory.Take(sha256.Sum256([]byte(p.sessionOwner(true))), buckets)
-	if wait == 0 || err != nil || len(buckets) == 1 {
-		return wait, 0, err
-	}
-	longest := time.Duration(0)
-	for i, b := range buckets {
-		if w, err := l.memory.Wait(b); err == nil && w > longest {
-			longest, short = w, i
-		}
-	}
-	return wait, short, nil
+	return l.memory.Take(sha256.Sum256([]byte(p.sessionOwner(true))), buckets)
 }
 
 // limitRequest is nil where a request of this caller is not one too many.
@@ -437,7 +427,7 @@ func (m *Middleware) look(r *http.Request, c *presented) (l look) {
 		return l
 	}
 	bucket := ratelimit.Bucket{Key: countOfEvents("failures", "", m.limits.failures, source).bucket.Key, Rate: m.limits.failures.in()}
-	wait, err := m.limits.failed.Take(sha256.Sum256([]byte(source)), []ratelimit.Bucket{bucket})
+	wait, _, err := m.limits.failed.Take(sha256.Sum256([]byte(source)), []ratelimit.Bucket{bucket})
 	switch {
 	case err != nil:
 		return l

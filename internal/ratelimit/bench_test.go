@@ -27,7 +27,8 @@ func numbered(n int) (key [32]byte) {
 }
 
 func takeNumber(s *ratelimit.Store, n int, rate ratelimit.Rate) (time.Duration, error) {
-	return s.Take(numbered(n%owners), []ratelimit.Bucket{{Key: numbered(n), Rate: rate}})
+	wait, _, err := s.Take(numbered(n%owners), []ratelimit.Bucket{{Key: numbered(n), Rate: rate}})
+	return wait, err
 }
 
 // hashTime is the anchor: SHA-256 of 32 bytes in this run, about what a caller pays to make a key.
@@ -95,7 +96,7 @@ func BenchmarkTake(b *testing.B) {
 			for i := range buckets { // one for all, one for each of 1000 callers, two for their operations
 				buckets[i] = ratelimit.Bucket{Key: numbered(i + min(i, 1)*10*(n%1000)), Rate: perHour}
 			}
-			if _, err := s.Take(numbered(n%1000), buckets); err != nil {
+			if _, _, err := s.Take(numbered(n%1000), buckets); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -13,7 +13,7 @@ var once = ratelimit.Rate{Events: 1, Per: time.Minute}
 
 // takeOnce takes the only event of a key, for an owner.
 func takeOnce(s *ratelimit.Store, owner, key int, rate ratelimit.Rate) error {
-	_, err := s.Take(hashOf(owner), []ratelimit.Bucket{bucket(key, rate)})
+	_, _, err := s.Take(hashOf(owner), []ratelimit.Bucket{bucket(key, rate)})
 	return err
 }
 
@@ -38,7 +38,7 @@ func TestCapacityIsAHardBound(t *testing.T) {
 				if i > 2*tt.capacity+10_000 {
 					t.Fatal("there is no bound")
 				}
-				switch wait, err := s.Take(hashOf(i), []ratelimit.Bucket{bucket(i, once)}); {
+				switch wait, _, err := s.Take(hashOf(i), []ratelimit.Bucket{bucket(i, once)}); {
 				case err == nil && wait == 0:
 					in = append(in, i)
 				case err == ratelimit.ErrFull && wait > 0:
@@ -51,7 +51,7 @@ func TestCapacityIsAHardBound(t *testing.T) {
 			require.LessOrEqual(t, len(in), tt.max)
 			require.LessOrEqual(t, s.Table(), tt.capacity*5/4+64)
 			for _, i := range in {
-				if wait, err := s.Take(hashOf(i), []ratelimit.Bucket{bucket(i, once)}); wait != time.Minute || err != nil {
+				if wait, _, err := s.Take(hashOf(i), []ratelimit.Bucket{bucket(i, once)}); wait != time.Minute || err != nil {
 					t.Fatalf("a bucket that is not full was forgotten: %v, %v", wait, err)
 				}
 			}
@@ -73,7 +73,7 @@ func TestFullTakesFromNone(t *testing.T) {
 		require.NoError(t, takeOnce(s, i, i, once))
 	}
 	for range 5 {
-		wait, err := s.Take(hashOf(9), []ratelimit.Bucket{known, bucket(100, twice), bucket(101, twice)})
+		wait, _, err := s.Take(hashOf(9), []ratelimit.Bucket{known, bucket(100, twice), bucket(101, twice)})
 		require.ErrorIs(t, err, ratelimit.ErrFull)
 		require.NotZero(t, wait)
 	}
@@ -107,7 +107,7 @@ func TestOneOwnerCannotShutOutOthers(t *testing.T) {
 		}
 	}
 	require.Greater(t, others, 400)
-	wait, err := s.Take(hashOf(greedy), []ratelimit.Bucket{bucket(1, once)})
+	wait, _, err := s.Take(hashOf(greedy), []ratelimit.Bucket{bucket(1, once)})
 	require.NoError(t, err, "what is there goes on")
 	require.Equal(t, time.Minute, wait)
 	second := 1000
@@ -299,7 +299,7 @@ func TestAFullStoreRefusesWithoutMoving(t *testing.T) {
 	owner, stranger := hashOf(-1), []ratelimit.Bucket{bucket(-1, once)}
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		c.advance(1)
-		if _, err := s.Take(owner, stranger); err != ratelimit.ErrFull {
+		if _, _, err := s.Take(owner, stranger); err != ratelimit.ErrFull {
 			panic("admitted")
 		}
 	}))

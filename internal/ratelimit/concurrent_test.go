@@ -41,7 +41,7 @@ func TestConcurrentTakesAdmitExactlyTheBurst(t *testing.T) {
 						buckets = buckets[:3]
 					}
 					rnd.Shuffle(len(buckets), func(i, j int) { buckets[i], buckets[j] = buckets[j], buckets[i] })
-					switch wait, err := s.Take(hashOf(u), buckets); {
+					switch wait, _, err := s.Take(hashOf(u), buckets); {
 					case err != nil:
 						t.Error(err)
 					case wait == 0:
@@ -76,7 +76,7 @@ func TestConcurrentTakesAgreeOnTheTime(t *testing.T) {
 	for g := range goroutines {
 		wg.Go(func() {
 			for i := range 2000 {
-				wait, err := s.Take(hashOf(g), []ratelimit.Bucket{bucket(0, ratelimit.Rate{Events: 1, Per: interval, Burst: burst})})
+				wait, _, err := s.Take(hashOf(g), []ratelimit.Bucket{bucket(0, ratelimit.Rate{Events: 1, Per: interval, Burst: burst})})
 				switch {
 				case err != nil:
 					t.Error(err)
@@ -110,7 +110,7 @@ func TestConcurrentTakesDoNotBlockEachOther(t *testing.T) {
 				if g%2 == 0 {
 					buckets = back
 				}
-				if wait, err := s.Take(hashOf(0), buckets); wait != 0 || err != nil {
+				if wait, _, err := s.Take(hashOf(0), buckets); wait != 0 || err != nil {
 					t.Error(wait, err)
 				}
 			}

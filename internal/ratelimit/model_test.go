@@ -139,7 +139,7 @@ func (p *player) play(t *testing.T, step int, move time.Duration, r request) (ti
 		buckets[i] = bucket(key, r.rates[i])
 	}
 	want, wantErr := p.m.take(r, p.c.now())
-	got, err := p.s.Take(hashOf(r.owner), buckets)
+	got, _, err := p.s.Take(hashOf(r.owner), buckets)
 	switch {
 	case wantErr == nil && (err != nil || got != want),
 		wantErr != nil && (err == nil || got == 0),

@@ -43,7 +43,7 @@ func TestRateValid(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := ratelimit.New(ratelimit.Config{})
 			err := tt.rate.Valid()
-			wait, takeErr := s.Take(hashOf(0), []ratelimit.Bucket{{Key: hashOf(1), Rate: tt.rate}})
+			wait, _, takeErr := s.Take(hashOf(0), []ratelimit.Bucket{{Key: hashOf(1), Rate: tt.rate}})
 			require.Equal(t, err, takeErr, "Take never works with a Rate that is not valid")
 			if tt.message == "" {
 				require.NoError(t, err)

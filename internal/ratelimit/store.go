@@ -98,16 +98,17 @@ type spot struct {
 
 // Take takes one event from every bucket, or none from any. It returns zero if it did. Else wait is
 // how long it takes until each of the buckets has an event to give, if nobody else takes it: the
-// longest of their waits, to the nanosecond and never less. It is never zero with an error, which is
-// [ErrFull], or that of [Rate.Valid], or says that two buckets have the same key.
+// longest of their waits, to the nanosecond and never less, which is that of the bucket at short. It is
+// never zero with an error, which is [ErrFull], or that of [Rate.Valid], or says that two buckets have
+// the same key; short is zero then.
 //
 // Owner is who is to blame if there are too many new buckets: the person or machine behind them all,
 // or its network, as narrowly as nobody can multiply at will. Once a shard is half full, nobody who
 // has a sixteenth of it gets more, so that one cannot shut out the others. Buckets that are not full
 // go on whatever happens, and may be shared by callers of several owners.
-func (s *Store) Take(owner [32]byte, buckets []Bucket) (wait time.Duration, err error) {
+func (s *Store) Take(owner [32]byte, buckets []Bucket) (wait time.Duration, short int, err error) {
 	if s == nil || len(s.shards) == 0 {
-		return refused, ErrFull
+		return refused, 0, ErrFull
 	}
 	var few [4]spot // the stack has room for these
 	spots, set := few[:0], uint64(0)
@@ -115,11 +116,11 @@ func (s *Store) Take(owner [32]byte, buckets []Bucket) (wait time.Duration, err 
 		b := &buckets[i]
 		p, err := b.Rate.pace()
 		if err != nil {
-			return refused, err
+			return refused, 0, err
 		}
 		for j := range i {
 			if buckets[j].Key == b.Key {
-				return refused, errTwice
+				return refused, 0, errTwice
 			}
 		}
 		hash := maphash.Bytes(s.seed, b.Key[:])
@@ -137,10 +138,12 @@ func (s *Store) Take(owner [32]byte, buckets []Bucket) (wait time.Duration, err 
 	}
 	// No other Take sees a state between the first look and the last change, nor this one half done.
 	for i := range spots {
-		wait = max(wait, spots[i].shard.wait(spots[i].key, spots[i].pace))
+		if w := spots[i].shard.wait(spots[i].key, spots[i].pace); w > wait {
+			wait, short = w, i
+		}
 	}
 	if wait > 0 {
-		return wait, nil
+		return wait, short, nil
 	}
 	for i := range spots {
 		at, ok := &spots[i], false
@@ -148,29 +151,10 @@ func (s *Store) Take(owner [32]byte, buckets []Bucket) (wait time.Duration, err 
 			for j := range i {
 				spots[j].shard.restore(spots[j].key, spots[j].before)
 			}
-			return refused, ErrFull
+			return refused, 0, ErrFull
 		}
 	}
-	return 0, nil
-}
-
-// Wait returns how long it takes until a bucket has an event to give: zero if it has one now. It takes nothing, and needs no
-// room. An error is that of [Rate.Valid], or [ErrFull] of a Store that was not made by New; the wait is not zero then.
-func (s *Store) Wait(b Bucket) (time.Duration, error) {
-	if s == nil || len(s.shards) == 0 {
-		return refused, ErrFull
-	}
-	p, err := b.Rate.pace()
-	if err != nil {
-		return refused, err
-	}
-	hash := maphash.Bytes(s.seed, b.Key[:])
-	n := hash & uint64(len(s.shards)-1)
-	s.lock(1 << n)
-	defer s.unlock(1 << n)
-	sh := &s.shards[n]
-	sh.begin(s.now())
-	return sh.wait(newKey(hash), p), nil
+	return 0, 0, nil
 }
 
 // Give gives back one event that [Store.Take] took from a bucket, for what turned out not to count. It does nothing where the

@@ -28,7 +28,7 @@ func bucket(n int, rate ratelimit.Rate) ratelimit.Bucket {
 // take takes from the buckets, for an owner of their own, and expects no error.
 func take(t *testing.T, s *ratelimit.Store, buckets ...ratelimit.Bucket) time.Duration {
 	t.Helper()
-	wait, err := s.Take(hashOf(-1), buckets)
+	wait, _, err := s.Take(hashOf(-1), buckets)
 	require.NoError(t, err)
 	return wait
 }
@@ -135,7 +135,7 @@ func TestABucketIsSharedByOwners(t *testing.T) {
 	rate := ratelimit.Rate{Events: 1000, Per: time.Hour, Burst: 4}
 	for owner := range 4 {
 		for i := range 5000 {
-			wait, err := s.Take(hashOf(owner), []ratelimit.Bucket{bucket(i, rate)})
+			wait, _, err := s.Take(hashOf(owner), []ratelimit.Bucket{bucket(i, rate)})
 			require.NoError(t, err)
 			require.Zero(t, wait)
 		}
@@ -182,16 +182,16 @@ func TestDoubtIsRefused(t *testing.T) {
 	rate := ratelimit.Rate{Events: 1, Per: time.Hour}
 	for _, s := range []*ratelimit.Store{nil, new(ratelimit.Store)} {
 		for _, buckets := range [][]ratelimit.Bucket{nil, {bucket(1, rate)}} {
-			wait, err := s.Take(hashOf(0), buckets)
+			wait, _, err := s.Take(hashOf(0), buckets)
 			require.ErrorIs(t, err, ratelimit.ErrFull)
 			require.NotZero(t, wait)
 		}
 	}
 	s := newStore(newClock(), 0)
-	wait, err := s.Take(hashOf(0), []ratelimit.Bucket{bucket(1, rate), bucket(2, rate), bucket(1, rate)})
+	wait, _, err := s.Take(hashOf(0), []ratelimit.Bucket{bucket(1, rate), bucket(2, rate), bucket(1, rate)})
 	require.ErrorContains(t, err, "the same Key twice; give each limit")
 	require.NotZero(t, wait)
-	wait, err = s.Take(hashOf(0), []ratelimit.Bucket{bucket(1, rate), {Key: hashOf(2)}})
+	wait, _, err = s.Take(hashOf(0), []ratelimit.Bucket{bucket(1, rate), {Key: hashOf(2)}})
 	require.ErrorContains(t, err, "rate has Events 0")
 	require.NotZero(t, wait)
 	require.Zero(t, take(t, s, bucket(1, rate)), "nothing was taken")
@@ -282,7 +282,7 @@ func TestNeverMoreThanTheRate(t *testing.T) {
 			}
 			if rnd.IntN(4) == 0 { // others make the store forget what it may
 				others++
-				_, _ = s.Take(hashOf(others%3), []ratelimit.Bucket{bucket(2+others, rate)})
+				_, _, _ = s.Take(hashOf(others%3), []ratelimit.Bucket{bucket(2+others, rate)})
 			}
 		}
 		for i := range admitted {
@@ -313,11 +313,11 @@ func TestNothingIsAllocated(t *testing.T) {
 	require.Zero(t, take(t, s, buckets...))
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		for n := 1; n <= 4; n++ {
-			if wait, err := s.Take(owner, buckets[:n]); wait != 0 || err != nil {
+			if wait, _, err := s.Take(owner, buckets[:n]); wait != 0 || err != nil {
 				panic("refused")
 			}
 		}
-		if wait, err := s.Take(owner, once); wait == 0 || err != nil {
+		if wait, _, err := s.Take(owner, once); wait == 0 || err != nil {
 			panic("admitted")
 		}
 	}))

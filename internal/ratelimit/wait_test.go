@@ -9,39 +9,46 @@ import (
 	"github.com/go-mcpauth/sdk/internal/ratelimit"
 )
 
-// Wait says what Take would, and takes nothing.
+// A refused Take says how long, and which of the buckets takes that long; it takes nothing.
 func TestWait(t *testing.T) {
 	now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 	s := ratelimit.New(ratelimit.Config{Now: func() time.Time { return now }})
 	b := ratelimit.Bucket{Key: [32]byte{1}, Rate: ratelimit.Rate{Events: 2, Per: time.Second}}
-	wait := func() time.Duration {
-		w, err := s.Wait(b)
+	full := ratelimit.Bucket{Key: [32]byte{2}, Rate: ratelimit.Rate{Events: 9, Per: time.Second}}
+	slow := ratelimit.Bucket{Key: [32]byte{3}, Rate: ratelimit.Rate{Events: 1, Per: time.Minute}}
+	take := func(buckets ...ratelimit.Bucket) (time.Duration, int) {
+		wait, short, err := s.Take([32]byte{}, buckets)
 		require.NoError(t, err)
-		return w
+		return wait, short
 	}
-	for range 2 {
-		require.Zero(t, wait())
-		require.Zero(t, wait())
-		taken, err := s.Take([32]byte{}, []ratelimit.Bucket{b})
-		require.NoError(t, err)
-		require.Zero(t, taken)
+	requireWait := func(want time.Duration, at int, buckets ...ratelimit.Bucket) {
+		t.Helper()
+		wait, short := take(buckets...)
+		require.Equal(t, want, wait)
+		require.Equal(t, at, short)
 	}
-	require.Equal(t, 500*time.Millisecond, wait())
+	requireWait(0, 0, full, b)
+	requireWait(0, 0, full, b)
+	requireWait(500*time.Millisecond, 1, full, b)
 	now = now.Add(200 * time.Millisecond)
-	require.Equal(t, 300*time.Millisecond, wait())
-	taken, err := s.Take([32]byte{}, []ratelimit.Bucket{b})
-	require.NoError(t, err)
-	require.Equal(t, wait(), taken)
+	requireWait(300*time.Millisecond, 1, full, b)
+	requireWait(300*time.Millisecond, 0, b)
+	requireWait(0, 0, slow)
+	requireWait(time.Minute, 2, full, b, slow)
+	requireWait(time.Minute, 1, full, slow, b)
+	requireWait(time.Minute, 0, slow, b)
 	now = now.Add(300 * time.Millisecond)
-	require.Zero(t, wait())
+	requireWait(0, 0, b)
 
-	_, err = s.Wait(ratelimit.Bucket{})
+	wait, short, err := s.Take([32]byte{}, []ratelimit.Bucket{b, {}})
 	require.Error(t, err)
+	require.NotZero(t, wait)
+	require.Zero(t, short)
 	var none *ratelimit.Store
-	w, err := none.Wait(b)
+	w, _, err := none.Take([32]byte{}, []ratelimit.Bucket{b})
 	require.ErrorIs(t, err, ratelimit.ErrFull)
 	require.NotZero(t, w)
-	w, err = new(ratelimit.Store).Wait(b)
+	w, _, err = new(ratelimit.Store).Take([32]byte{}, []ratelimit.Bucket{b})
 	require.ErrorIs(t, err, ratelimit.ErrFull, "one that New did not make")
 	require.NotZero(t, w)
 }
@@ -52,7 +59,7 @@ func TestGive(t *testing.T) {
 	s := ratelimit.New(ratelimit.Config{Now: func() time.Time { return now }})
 	b := ratelimit.Bucket{Key: [32]byte{1}, Rate: ratelimit.Rate{Events: 2, Per: time.Second}}
 	take := func() time.Duration {
-		w, err := s.Take([32]byte{}, []ratelimit.Bucket{b})
+		w, _, err := s.Take([32]byte{}, []ratelimit.Bucket{b})
 		require.NoError(t, err)
 		return w
 	}

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,12 +14,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	proc "github.com/go-mcpauth/sdk/examples/internal/process"
 )
 
 // Limits that only a broken run meets.
@@ -56,7 +56,7 @@ type process struct {
 	name   string
 	stdin  io.WriteCloser
 	stdout *bufio.Reader
-	stderr lockedBuffer
+	stderr proc.Buffer
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when the program has ended and its standard error is complete
 }
@@ -135,24 +135,6 @@ func (p *process) line(timeout time.Duration) (string, error) {
 	case <-time.After(timeout):
 		return "", fmt.Errorf("%s said nothing for %s", p.name, timeout)
 	}
-}
-
-// lockedBuffer is a bytes.Buffer that may be read while a process writes.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // A system is an authorization server and a resource server that trust each other.

@@ -1,7 +1,6 @@
 package devas_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/go-mcpauth/sdk/examples/internal/browser"
 	"github.com/go-mcpauth/sdk/examples/internal/devas"
+	"github.com/go-mcpauth/sdk/examples/internal/process"
 )
 
 const (
@@ -41,7 +41,7 @@ type env struct {
 	issuer string
 	client *http.Client
 	clock  *clock
-	log    *lockedBuffer
+	log    *process.Buffer
 }
 
 type clock struct {
@@ -61,23 +61,6 @@ func (c *clock) Advance(d time.Duration) {
 	c.ahead += d
 }
 
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 func notes() devas.Resource {
 	return devas.Resource{Identifier: resource, Name: "Notes", Scopes: []devas.Scope{
 		{Name: "notes:read", Text: "Read your notes"}, {Name: "notes:write", Text: "Write notes"}}}
@@ -94,7 +77,7 @@ func start(t *testing.T, options ...func(*devas.Config)) *env {
 	t.Helper()
 	l, err := devas.Listen("127.0.0.1:0")
 	require.NoError(t, err)
-	e := &env{t: t, issuer: devas.IssuerURL(l), clock: &clock{}, log: &lockedBuffer{}}
+	e := &env{t: t, issuer: devas.IssuerURL(l), clock: &clock{}, log: &process.Buffer{}}
 	cfg := devas.Config{
 		Issuer:    e.issuer,
 		Resources: []devas.Resource{notes()},

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-mcpauth/sdk/examples/internal/devas"
+	"github.com/go-mcpauth/sdk/examples/internal/process"
 )
 
 // restartable starts a server with a file, on an address that the next one can have.
@@ -20,7 +21,7 @@ func restartable(t *testing.T, file, addr string, options ...func(*devas.Config)
 	t.Helper()
 	l, err := devas.Listen(addr)
 	require.NoError(t, err)
-	e := &env{t: t, issuer: devas.IssuerURL(l), clock: &clock{}, log: &lockedBuffer{}}
+	e := &env{t: t, issuer: devas.IssuerURL(l), clock: &clock{}, log: &process.Buffer{}}
 	cfg := devas.Config{Issuer: e.issuer, Resources: []devas.Resource{notes()}, Clients: []devas.Client{{ID: rsID, Secret: rsSecret, MayIntrospect: true}},
 		File: file, Now: e.clock.Now, Logger: slog.New(slog.NewTextHandler(e.log, nil))}
 	for _, o := range options {

@@ -3,12 +3,10 @@
 package process
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -31,7 +29,7 @@ type Program struct {
 type Process struct {
 	Name   string // for people
 	cmd    *exec.Cmd
-	output lockedBuffer
+	output Buffer
 	exited chan struct{}
 }
 
@@ -101,22 +99,4 @@ func Eventually(timeout time.Duration, condition func() bool) bool {
 		}
 	}
 	return true
-}
-
-// lockedBuffer is a bytes.Buffer that may be read while a process writes.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -59,14 +59,20 @@ func NewKey(algorithm string) (crypto.Signer, error) {
 // Key is what servers know of the issuer.
 func (in Issuer) Key() Key { return Key{in.algorithm, in.private.Public()} }
 
-// Token returns the nth access token for a resource: 17 claims in 1.0 to 1.2 KB, and cnf besides if there
-// is the thumbprint of a client's key.
+// Token returns the nth access token for a resource, which is bound to a client's key if there is a thumbprint.
 func (in Issuer) Token(resource, thumbprint string, n int) (string, error) {
-	now := time.Now()
+	t := jwt.NewWithClaims(jwt.GetSigningMethod(in.algorithm), Claims(issuer, resource, "36fa0f91-0000-4000-8000-000000000001", thumbprint, n, time.Now()))
+	t.Header["typ"], t.Header["kid"] = "at+jwt", keyID
+	return t.SignedString(in.private)
+}
+
+// Claims are those of the nth access token of an issuer for a resource and a subject: 17 in 1.0 to 1.2 KB, good for two hours
+// from issued, and cnf besides if there is the thumbprint of a client's key.
+func Claims(issuer, resource, subject, thumbprint string, n int, issued time.Time) jwt.MapClaims {
 	claims := jwt.MapClaims{
-		"iss": issuer, "aud": []string{resource}, "sub": "36fa0f91-0000-4000-8000-000000000001",
+		"iss": issuer, "aud": []string{resource}, "sub": subject,
 		"client_id": "bbbbbbbb-0000-4000-8000-000000000001", "jti": fmt.Sprintf("cccccccc-0000-4000-8000-%012d", n),
-		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(time.Hour).Unix(), "auth_time": now.Unix(),
+		"iat": issued.Unix(), "nbf": issued.Unix(), "exp": issued.Add(2 * time.Hour).Unix(), "auth_time": issued.Unix(),
 		"scope": "openid profile email notes:read " + Scope + " notes:share files:read files:write calendar:read",
 		"acr":   "urn:example:mfa", "sid": "2a88c258-0000-4000-8000-000000000001",
 		"email": "ada@example.com", "email_verified": true, "name": "Ada Example",
@@ -76,9 +82,7 @@ func (in Issuer) Token(resource, thumbprint string, n int) (string, error) {
 	if thumbprint != "" {
 		claims["cnf"] = map[string]string{"jkt": thumbprint}
 	}
-	t := jwt.NewWithClaims(jwt.GetSigningMethod(in.algorithm), claims)
-	t.Header["typ"], t.Header["kid"] = "at+jwt", keyID
-	return t.SignedString(in.private)
+	return claims
 }
 
 // A Key is the public key of an issuer.
@@ -89,8 +93,17 @@ type Key struct {
 
 // RoundTrip answers every fetch with the key set.
 func (k Key) RoundTrip(r *http.Request) (*http.Response, error) {
+	jwk, err := k.JWK(keyID)
+	if err != nil {
+		return nil, err
+	}
+	return KeySet(r, jwk)
+}
+
+// JWK is the key as a JSON Web Key (RFC 7517).
+func (k Key) JWK(kid string) (map[string]any, error) {
 	enc := base64.RawURLEncoding.EncodeToString
-	jwk := map[string]any{"use": "sig", "alg": k.Algorithm, "kid": keyID}
+	jwk := map[string]any{"use": "sig", "alg": k.Algorithm, "kid": kid}
 	switch public := k.Public.(type) {
 	case *ecdsa.PublicKey:
 		point, err := public.Bytes()
@@ -103,6 +116,11 @@ func (k Key) RoundTrip(r *http.Request) (*http.Response, error) {
 	case ed25519.PublicKey:
 		maps.Copy(jwk, map[string]any{"kty": "OKP", "crv": "Ed25519", "x": enc(public)})
 	}
-	text, err := json.Marshal(map[string]any{"keys": []any{jwk}})
+	return jwk, nil
+}
+
+// KeySet is the answer with a key set to a request for it.
+func KeySet(r *http.Request, keys ...map[string]any) (*http.Response, error) {
+	text, err := json.Marshal(map[string]any{"keys": keys})
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(text))), Request: r}, err
 }

@@ -167,10 +167,15 @@ func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
 	// Closing without draining drops the connection of an oversized answer.
 	defer resp.Body.Close()
 	out := &Response{Status: resp.StatusCode, Header: resp.Header}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return out, nil
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
+		out.Body, err = c.read(resp)
 	}
-	if out.Body, err = c.read(resp); err != nil {
+	// A server that ends its answer as the transport hangs up can still win the
+	// race, and half a document would pass for a whole one.
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
 		return nil, &Error{Host: u.Host, Err: cause(ctx, err)}
 	}
 	return out, nil

@@ -236,6 +236,38 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
+// As net/http hangs up, the server may end its answer, and sometimes that is what net/http returns.
+func TestAnAnswerAfterTheDeadlineIsNone(t *testing.T) {
+	for name, status := range map[string]int{"a document": http.StatusOK, "an error page": http.StatusNotFound} {
+		for when, late := range map[string]func(*http.Request, *http.Response){
+			"header": func(r *http.Request, _ *http.Response) { <-r.Context().Done() },
+			"body": func(r *http.Request, res *http.Response) {
+				res.Body = io.NopCloser(io.MultiReader(strings.NewReader("{"), readerFunc(func([]byte) (int, error) {
+					<-r.Context().Done()
+					return 0, io.EOF
+				})))
+			},
+		} {
+			if when == "body" && status != http.StatusOK {
+				continue // which nobody reads
+			}
+			t.Run(name+", "+when, func(t *testing.T) {
+				racing := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+					res := &http.Response{StatusCode: status, ContentLength: -1, Body: http.NoBody, Request: r}
+					late(r, res)
+					return res, nil
+				})}
+				_, err := fetch.New(fetch.Config{HTTPClient: racing, Timeout: time.Millisecond}).Get(t.Context(), "https://as.example.com/", "")
+				require.ErrorIs(t, err, fetch.ErrTimeout)
+			})
+		}
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 func TestErrorsHoldNoBytesOfTheAnswerNorTheQuery(t *testing.T) {
 	answer := "HTTP/1.1 SECRET SECRET\r\nSECRET"
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {

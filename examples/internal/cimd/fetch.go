@@ -1,6 +1,7 @@
 package cimd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -268,6 +269,8 @@ func (f *Fetcher) fetch(ctx context.Context, clientID string) (*Document, time.D
 	}
 	defer func() { _ = resp.Body.Close() }()
 	switch {
+	case ctx.Err() != nil: // a server that answers as the transport hangs up can still win the race
+		return refuse(true, "the host could not be reached", ctx.Err())
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return refuse(false, "the answer is a redirect, which is not followed", nil)
 	case resp.StatusCode != http.StatusOK:
@@ -281,8 +284,8 @@ func (f *Fetcher) fetch(ctx context.Context, clientID string) (*Document, time.D
 	switch {
 	case len(body) > maxBody:
 		return refuse(false, "the document is larger than 5 KiB", nil)
-	case err != nil:
-		return refuse(true, "the document did not arrive completely", err)
+	case err != nil || ctx.Err() != nil:
+		return refuse(true, "the document did not arrive completely", cmp.Or(err, ctx.Err()))
 	}
 	doc, err := parse(clientID, body, f.cfg.CheckRedirectURI, f.cfg.CheckJWKS)
 	if err != nil {

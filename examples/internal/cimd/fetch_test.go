@@ -473,6 +473,24 @@ func TestAS31_SlowHost(t *testing.T) {
 	require.True(t, requireFault(t, err, "reached").Temporary)
 }
 
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// As net/http closes a connection the server may answer once more, and sometimes that is what it returns.
+func TestAS31_AnswerAfterTheDeadline(t *testing.T) {
+	f, err := cimd.New(cimd.Config{Policy: cimd.Any, Timeout: time.Millisecond})
+	require.NoError(t, err)
+	f.SetTransport(transport(func(r *http.Request) (*http.Response, error) {
+		<-r.Context().Done()
+		w := httptest.NewRecorder()
+		serve(w, document(somewhere))
+		return w.Result(), nil
+	}))
+	_, err = f.Get(t.Context(), somewhere)
+	require.True(t, requireFault(t, err, "reached").Temporary)
+}
+
 func TestAS31_UntrustedCertificate(t *testing.T) {
 	s := newSite(t, func(w http.ResponseWriter, r *http.Request) { serve(w, document("https://"+r.Host+"/c")) })
 	_, err := s.fetcher(t, func(c *cimd.Config) { c.DangerouslyAllowLoopback = x509.NewCertPool() }).Get(t.Context(), s.URL+"/c")

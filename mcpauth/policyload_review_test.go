@@ -86,7 +86,7 @@ func TestLoadPolicyFile_APipe(t *testing.T) {
 	select {
 	case err := <-done:
 		require.Error(t, err)
-	case <-time.After(2 * time.Second):
+	case <-time.After(20 * time.Second):
 		w, err := os.OpenFile(path, os.O_WRONLY, 0) // ends the goroutine
 		require.NoError(t, err)
 		w.Close()

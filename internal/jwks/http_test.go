@@ -97,7 +97,7 @@ func TestJWKS02HostileServers(t *testing.T) {
 			var c clock
 			s := jwks.New(jwks.Config{
 				URI:      func(context.Context) (string, error) { return srv.URL, nil },
-				Fetch:    fetch.New(fetch.Config{Timeout: 500 * time.Millisecond}),
+				Fetch:    fetch.New(fetch.Config{Timeout: 2 * time.Second}),
 				Now:      c.now,
 				Cooldown: cooldown,
 			})

@@ -127,7 +127,7 @@ func TestIssuer_BadDays(t *testing.T) {
 			is, clock := withClock(t)
 			d := newDoor(t, is, func(c *mcpauth.Config) {
 				if name == "slow" {
-					c.HTTPClient = &http.Client{Timeout: time.Second}
+					c.HTTPClient = &http.Client{Timeout: 3 * time.Second}
 				}
 			})
 			begin(is)

@@ -333,7 +333,7 @@ func TestAFileThatIsNoRegularFileIsRefusedAtOnce(t *testing.T) {
 			select {
 			case err := <-done:
 				require.ErrorContains(t, err, "Config.File")
-			case <-time.After(3 * time.Second):
+			case <-time.After(30 * time.Second):
 				t.Error("New waits for somebody to write")
 				if f, err := os.OpenFile(file, os.O_WRONLY, 0); err == nil {
 					_ = f.Close() // lets New go on

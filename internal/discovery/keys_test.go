@@ -38,7 +38,11 @@ func (s *site) RoundTrip(r *http.Request) (*http.Response, error) {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}
-	time.Sleep(trip)
+	select {
+	case <-time.After(trip):
+	case <-r.Context().Done(): // as every transport does
+		return nil, r.Context().Err()
+	}
 	if down != nil {
 		return nil, down
 	}

@@ -61,6 +61,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	flags.Func("agent", "`ID:SECRET` of a client that gets every scope for itself with client_credentials, and sends its secret in the header or in the body, repeatable; ID must be no user's name",
 		client(func(c *devas.Client) { c.Agent, c.AllScopes = true, true }))
+	flags.Func("enterprise", "`ID:SECRET` of a client that exchanges identity assertions (ID-JAG) of a -trust-idp for tokens with every scope that they grant, repeatable", client(func(c *devas.Client) { c.Assertions, c.AllScopes = true, true }))
+	var providers []devas.IdentityProvider
+	flags.Func("trust-idp", "`ISSUER` of an identity provider that is trusted to say who somebody is, as in iss, repeatable; needs -enterprise", func(v string) error {
+		providers = append(providers, devas.IdentityProvider{Issuer: v})
+		return nil
+	})
 	flags.Func("introspect", "`ID:SECRET` of a resource that may introspect tokens, repeatable", client(func(c *devas.Client) { c.MayIntrospect = true }))
 	if err := flags.Parse(args); err != nil {
 		return 2
@@ -79,7 +85,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if scopes == nil {
 		scopes = []string{"notes:read", "notes:write"}
 	}
-	cfg := devas.Config{Strict: *strict, File: *data, DPoPNonces: *nonces, NoRegistration: *noRegistration, NoDocuments: *noDocuments, Clients: clients, Logger: slog.New(slog.NewTextHandler(stderr, nil))}
+	cfg := devas.Config{Strict: *strict, File: *data, DPoPNonces: *nonces, NoRegistration: *noRegistration, NoDocuments: *noDocuments, Clients: clients, IdentityProviders: providers, Logger: slog.New(slog.NewTextHandler(stderr, nil))}
 	for _, id := range resources {
 		r := devas.Resource{Identifier: id, OpaqueTokens: *opaque}
 		for _, s := range scopes {

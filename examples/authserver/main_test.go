@@ -10,10 +10,12 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-mcpauth/sdk/examples/internal/devas"
+	"github.com/go-mcpauth/sdk/mcpauth/mcpauthtest"
 )
 
 func TestListensAndSaysWhere(t *testing.T) {
@@ -91,10 +93,38 @@ func TestOptionsReachTheServer(t *testing.T) {
 	require.Equal(t, 0, <-status)
 }
 
+// AS-06: an identity provider that is trusted, and a client that exchanges its assertions.
+func TestAS06_OptionsForIdentityAssertions(t *testing.T) {
+	idp := mcpauthtest.NewIssuer(t, "")
+	ctx, cancel := context.WithCancel(context.Background())
+	out, in := io.Pipe()
+	status := make(chan int, 1)
+	go func() {
+		status <- run(ctx, []string{"-trust-idp", idp.URL, "-enterprise", "editor:s1"}, in, io.Discard)
+		_ = in.Close()
+	}()
+	first, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	issuer := strings.TrimPrefix(strings.TrimSpace(first), "listening on ")
+	assertion := idp.Token(mcpauthtest.Claims{Subject: "U1", Client: "editor", Audience: []string{issuer}, Scope: "notes:read", Lifetime: 5 * time.Minute,
+		Extra: map[string]any{"resource": "http://127.0.0.1:8080/mcp"}, Header: map[string]any{"typ": "oauth-id-jag+jwt"}})
+	resp, err := http.PostForm(issuer+"/token", url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "assertion": {assertion},
+		"client_id": {"editor"}, "client_secret": {"s1"}})
+	require.NoError(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	var token map[string]any
+	require.NoError(t, json.NewDecoder(resp.Body).Decode(&token))
+	require.Equal(t, http.StatusOK, resp.StatusCode, token)
+	require.Equal(t, "notes:read", token["scope"])
+	cancel()
+	require.Equal(t, 0, <-status)
+}
+
 func TestAS04_MistakesExitWithTwo(t *testing.T) {
 	for _, args := range [][]string{
 		{"-listen", "0.0.0.0:0"}, {"-listen", ":0"}, {"-listen", "example.com:80"}, {"-resource", "mcp"}, {"-scopes", `a"b`}, {"-unknown"}, {"argument"},
-		{"-data", "state.json"}, {"-agent", "no-secret"}, {"-agent", "ada:s"}, {"-introspect", ":x"}, {"-data", "/no/such/folder/state", "-listen", "127.0.0.1:45999"},
+		{"-data", "state.json"}, {"-agent", "no-secret"}, {"-agent", "ada:s"}, {"-introspect", ":x"}, {"-enterprise", "a:b"}, {"-trust-idp", "https://idp.example"},
+		{"-trust-idp", "http://idp.example", "-enterprise", "a:b"}, {"-data", "/no/such/folder/state", "-listen", "127.0.0.1:45999"},
 	} {
 		var stdout, stderr bytes.Buffer
 		require.Equal(t, 2, run(t.Context(), args, &stdout, &stderr), args)

@@ -28,7 +28,7 @@ import (
 
 // An authorityOf is an authorization server with keys, in the two roles of Enterprise-Managed Authorization: the
 // identity provider, which makes ID-JAGs of ID tokens (Section 4), and the authorization server of the resource,
-// which makes access tokens of ID-JAGs (Section 5). authserver has neither grant. It checks what the SDK's client
+// which makes access tokens of ID-JAGs (Section 5), as authserver does with -trust-idp. It checks what the SDK's client
 // sends, and what a careful server would.
 type authorityOf struct {
 	t     *testing.T
@@ -143,7 +143,7 @@ func TestE2E01_EnterpriseManagedAuthorization(t *testing.T) {
 			sys := newSystem(t, func(t *testing.T, resource string) *process {
 				idp.grant = exchangeAt(idp, as.url, resource)
 				as.grant = redeemAt(as, idp, resource)
-				return start(t, filepath.Join(programs, "authserver"), "-resource", resource) // the resource trusts it besides; it has no such grant
+				return start(t, filepath.Join(programs, "authserver"), "-resource", resource) // the resource trusts it besides; without -trust-idp it has no such grant
 			}, append([]string{"-issuer", as.url, "-issuer", idp.url}, c.flags...)...)
 
 			client := &goClient{http: &recorder{}, endpoint: sys.resource, revision: c.revision}

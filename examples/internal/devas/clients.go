@@ -48,12 +48,15 @@ func configuredClient(c Client) (*clientRecord, error) {
 	case c.Secret != "":
 		meta.TokenAuthnMethod = goidc.AuthnMethod(cmp.Or(c.SecretMethod, secretBasic))
 	}
-	if !c.Agent || len(c.RedirectURIs) > 0 {
+	if !c.Agent && !c.Assertions || len(c.RedirectURIs) > 0 {
 		meta.GrantTypes = append(meta.GrantTypes, goidc.GrantAuthorizationCode, goidc.GrantRefreshToken)
 		meta.ResponseTypes = []goidc.ResponseType{goidc.ResponseTypeCode}
 	}
 	if c.Agent {
 		meta.GrantTypes = append(meta.GrantTypes, goidc.GrantClientCredentials)
+	}
+	if c.Assertions {
+		meta.GrantTypes = append(meta.GrantTypes, goidc.GrantJWTBearer)
 	}
 	return &clientRecord{
 		client:        &goidc.Client{ID: c.ID, Secret: c.Secret, ClientMeta: meta},
@@ -100,7 +103,7 @@ func (s *Server) tokenClaims(ctx context.Context, _ *goidc.Token, g *goidc.Grant
 	roles := rolesOf(g)
 	if g.Subject != g.ClientID {
 		// A grant in the file may be older than the user's present roles.
-		user, _ := s.cfg.user(g.Subject)
+		user, _ := s.person(g.Subject)
 		roles = slices.DeleteFunc(roles, func(role string) bool { return !slices.Contains(user.Roles, role) })
 	}
 	claims := map[string]any{"roles": roles}
@@ -140,11 +143,19 @@ func (s *Server) tokenIssued(ctx context.Context, t *goidc.Token, g *goidc.Grant
 	return nil
 }
 
-// grantAgent decides what an application gets for itself (client_credentials). The library has checked that the scopes and resources exist.
-func (s *Server) grantAgent(_ context.Context, typ goidc.GrantType, g *goidc.Grant) error {
-	if typ != goidc.GrantClientCredentials {
-		return nil
+// decideGrant has the last word where no person has decided on a page.
+func (s *Server) decideGrant(ctx context.Context, typ goidc.GrantType, g *goidc.Grant) error {
+	switch typ {
+	case goidc.GrantClientCredentials:
+		return s.grantAgent(g)
+	case goidc.GrantJWTBearer:
+		return s.grantAsserted(ctx, g)
 	}
+	return nil
+}
+
+// grantAgent decides what an application gets for itself (client_credentials). The library has checked that the scopes and resources exist.
+func (s *Server) grantAgent(g *goidc.Grant) error {
 	resources := slices.Compact(slices.Sorted(slices.Values(g.Resources)))
 	if all := s.list.Load().all; len(resources) == 0 && !s.cfg.Strict && len(all) == 1 {
 		resources = goidc.Resources{all[0].Identifier}

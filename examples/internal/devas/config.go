@@ -32,6 +32,10 @@ type Config struct {
 	// Clients are known without registration.
 	Clients []Client
 
+	// IdentityProviders are those whose identity assertions (ID-JAG) are exchanged for access tokens, for Clients with Assertions. Nil: none, and the
+	// grant is neither offered nor accepted.
+	IdentityProviders []IdentityProvider
+
 	// Strict refuses requests without a resource (invalid_target) or a scope (invalid_scope), and gives no scope to an application that registered
 	// itself until an administrator has permitted it. The zero value is the open mode: some clients leave these parameters out, so when there is
 	// exactly one resource a missing resource means that one, and a missing scope means all of its scopes, which is logged each time; and applications
@@ -142,6 +146,9 @@ type Client struct {
 	// Agent lets the client act for itself with the client_credentials grant, with its Scopes and Roles; it needs a Secret or a JWKS. Such a client gets
 	// no refresh token (RFC 6749, Section 4.4.3).
 	Agent bool
+	// Assertions lets the client exchange identity assertions of [Config.IdentityProviders] with the JWT bearer grant (RFC 7523); it needs a Secret or a
+	// JWKS. The providers have to know it by its ID. Such tokens come without a refresh token.
+	Assertions bool
 	// Roles become the roles claim of tokens that an agent gets for itself.
 	Roles []string
 	// JWKS is a JSON Web Key Set of public keys. With it the client authenticates with private_key_jwt instead of a Secret.
@@ -242,6 +249,12 @@ func (c *Config) validate() error {
 		if cl.Agent && cl.Secret == "" && cl.JWKS == "" {
 			bad("Config.Clients[%d].Agent needs a Secret or a JWKS: client_credentials is for confidential clients (RFC 6749, Section 4.4)", i)
 		}
+		if cl.Assertions && cl.Secret == "" && cl.JWKS == "" {
+			bad("Config.Clients[%d].Assertions needs a Secret or a JWKS: identity assertions are for confidential clients", i)
+		}
+		if cl.Assertions && len(c.IdentityProviders) == 0 {
+			bad("Config.Clients[%d].Assertions is set, but Config.IdentityProviders is empty: none would be accepted", i)
+		}
 		if !cl.Agent && cl.Roles != nil {
 			bad("Config.Clients[%d].Roles is for agents: set Agent, or leave it out", i)
 		}
@@ -258,6 +271,7 @@ func (c *Config) validate() error {
 			bad("Config.Clients[%d].ID %q is the name of a user as well: tokens that the agent gets for itself would say that they are the user's (RFC 9068, Section 5)", i, cl.ID)
 		}
 	}
+	c.checkProviders(bad)
 	if c.TokenLifetime < time.Second || c.TokenLifetime > maxTokenLifetime {
 		bad("Config.TokenLifetime %v must be between 1 s and %v", c.TokenLifetime, maxTokenLifetime)
 	}

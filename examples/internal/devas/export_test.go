@@ -2,6 +2,7 @@ package devas
 
 import (
 	"context"
+	"time"
 
 	"github.com/luikyv/go-oidc/pkg/goidc"
 )
@@ -44,3 +45,24 @@ var (
 func (s *store) Lengths() (clients, sessions int) { return len(s.clients), len(s.sessions) }
 
 var _ goidc.GrantManager = (*Store)(nil)
+
+// ParseAssertion takes an identity assertion apart.
+func ParseAssertion(compact string) (alg, kid string, claims map[string]any, err error) {
+	a, err := parseAssertion(compact)
+	if err != nil {
+		return "", "", nil, err
+	}
+	return a.alg, a.kid, a.claims, nil
+}
+
+// AssertionUntil judges the times of claims.
+func AssertionUntil(claims map[string]any, now time.Time) (time.Time, error) {
+	return (&assertion{claims: claims}).times(now)
+}
+
+// The bounds of an identity assertion.
+const (
+	MaxAssertion     = maxAssertion
+	MaxAssertionLife = maxAssertionLife
+	AssertionLeeway  = assertionLeeway
+)

@@ -20,6 +20,8 @@ type facts struct {
 	document    *goidc.Client
 	documentErr error
 
+	asserted *assertedGrant // the identity assertion of a token request, good or bad
+
 	dpopRequired bool     // of a registration
 	desktop      []string // of a registration: redirect URIs that the library would refuse
 	jkt          string   // thumbprint of the key of the request's DPoP proof, which was found good

@@ -21,6 +21,7 @@ type metadata struct {
 	ResponseTypesSupported            []string `json:"response_types_supported"`
 	ResponseModesSupported            []string `json:"response_modes_supported"`
 	GrantTypesSupported               []string `json:"grant_types_supported"`
+	GrantProfilesSupported            []string `json:"authorization_grant_profiles_supported,omitempty"`
 	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported"`
 	TokenAuthMethodsSupported         []string `json:"token_endpoint_auth_methods_supported"`
 	TokenAuthAlgsSupported            []string `json:"token_endpoint_auth_signing_alg_values_supported"`
@@ -65,6 +66,11 @@ func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	}
 	if s.hasAgents() {
 		m.GrantTypesSupported = append(m.GrantTypesSupported, string(goidc.GrantClientCredentials))
+	}
+	if s.hasProviders() {
+		// Which providers these are is nobody's business (draft, "Metadata Disclosure").
+		m.GrantTypesSupported = append(m.GrantTypesSupported, string(goidc.GrantJWTBearer))
+		m.GrantProfilesSupported = []string{profileIDJAG}
 	}
 	for _, r := range s.list.Load().all {
 		m.ProtectedResources = append(m.ProtectedResources, r.Identifier)

@@ -18,6 +18,8 @@ const (
 	storeKey     = "jkt"     // here and in the grant: thumbprint of the DPoP key that it is bound to, if any
 	storeSeen    = "seen"    // true when the browser that opened the request has come back to it
 	storeRoles   = "roles"   // in the grant: roles at the time of approval
+
+	storeAsserted = "asserted" // in the grant: true where it comes from an identity assertion
 )
 
 // codeChallenge is the form of an S256 challenge: 32 octets in base64url (RFC 7636, Section 4.2).

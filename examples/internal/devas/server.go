@@ -37,6 +37,7 @@ type Server struct {
 	library    library
 	proofs     *proofs
 	documents  *cimd.Fetcher // nil: switched off
+	providers  *providers
 	journal    journal
 	file       *stateFile
 
@@ -88,6 +89,7 @@ func New(cfg Config) (*Server, error) {
 	if s.documents, err = newDocuments(cfg); err != nil {
 		return nil, fmt.Errorf("devas: %w", err)
 	}
+	s.providers = newProviders(cfg)
 	list := &serverList{all: slices.Clone(cfg.Resources), configured: len(cfg.Resources)}
 	if list, err = s.load(list); err != nil {
 		return nil, fmt.Errorf("devas: %w", err)
@@ -154,13 +156,14 @@ func (s *Server) options(list *serverList) []provider.Option {
 			provider.WithAuthCodeLifetime(int(codeLifetime/time.Second)),
 			provider.WithAuthPolicies(s.policy())),
 		provider.WithAuthSessionLifetime(int(requestLifetime / time.Second)),
-		provider.WithRefreshTokenGrant(s.store, provider.WithRefreshTokenRotation(), provider.WithRefreshTokenLifetime(int(refreshLifetime/time.Second))),
+		provider.WithRefreshTokenGrant(s.store, provider.WithRefreshTokenRotation(), provider.WithRefreshTokenLifetime(int(refreshLifetime/time.Second)),
+			provider.WithRefreshTokenShouldIssue(s.refreshes)),
 		// Needed even without registration: only then the library asks the store for clients.
 		provider.WithDCR(s.store, provider.WithDCRClientHandler(s.fitRegistration)),
 		provider.WithLocalhostRedirectURIs(),
 		provider.WithResourceIndicators(resources),
 		// DPoP is not the library's: see proofs.
-		provider.WithGrantHandler(s.grantAgent),
+		provider.WithGrantHandler(s.decideGrant),
 		provider.WithJTIConsumer(s.store.consumeJTI),
 		provider.WithTokenOptions(s.tokenOptions, provider.WithOpaqueTokens(s.store)),
 		provider.WithTokenClaims(s.tokenClaims),
@@ -175,6 +178,9 @@ func (s *Server) options(list *serverList) []provider.Option {
 	}
 	if s.hasAgents() {
 		options = append(options, provider.WithClientCredentialsGrant())
+	}
+	if s.hasProviders() {
+		options = append(options, provider.WithJWTBearerGrant(s.subjectOf, provider.WithJWTBearerClientAuthnRequired()))
 	}
 	return options
 }

@@ -34,7 +34,6 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	if f.jkt, ok = s.checkProof(w, r); !ok {
 		return
 	}
-	r = r.WithContext(withFacts(r.Context(), f))
 	form := r.PostForm
 	s.rewriteResource(form)
 	if form.Has("resource") {
@@ -43,6 +42,15 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	if form.Has("scope") {
 		form.Set("scope", strings.Join(scopeList(form.Get("scope")), " "))
 	}
+	if s.hasProviders() && goidc.GrantType(form.Get("grant_type")) == goidc.GrantJWTBearer {
+		var err error
+		if f.asserted, err = s.readAsserted(r.Context(), form); err != nil {
+			s.tokenRefused(r, goidc.ErrorCodeInvalidRequest, err)
+			writeError(w, http.StatusBadRequest, string(goidc.ErrorCodeInvalidRequest), err.Error())
+			return
+		}
+	}
+	r = r.WithContext(withFacts(r.Context(), f))
 
 	s.tokens.Lock()
 	defer s.tokens.Unlock()
@@ -55,6 +63,9 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 		status = mendTokenResponse(status, h, body)
 		if status == http.StatusOK && f.jkt != "" {
 			body["token_type"] = "DPoP"
+		}
+		if status == http.StatusOK && f.asserted != nil {
+			body["resource"] = f.asserted.resource // draft-ietf-oauth-identity-assertion-authz-grant, Section 4.4.1
 		}
 		if status != http.StatusOK {
 			s.tokenRefused(r, body["error"], body["error_description"])
@@ -295,6 +306,9 @@ func mendTokenResponse(status int, h http.Header, body map[string]any) int {
 		status = http.StatusBadRequest
 	case code == "internal_error":
 		body["error"] = "server_error"
+	case code == string(codeUnavailable):
+		status = http.StatusServiceUnavailable
+		h.Set("Retry-After", "30")
 	}
 	if status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Basic realm="development authorization server"`)

@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -319,7 +319,7 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 	)
 	req.rules = x.serial
 	if m.policy != nil {
-		shown = maps.Clone(header) // the handler's own changes further, and a Policy may keep what it got
+		shown = header.Clone() // the handler's own changes further, and a Policy may keep what it got, or write there
 	}
 	for i, o := range ops {
 		v := m.judge(x, req.principal, o.op)
@@ -353,7 +353,7 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 	if gravity(e) < incurable {
 		for _, other := range refusals {
 			if other != nil && other != e {
-				e.Scopes = dedupe(append(e.Scopes, other.Scopes...))
+				e.Scopes = dedupe(slices.Concat(e.Scopes, other.Scopes)) // a Policy may return the same ones to others
 			}
 		}
 	}

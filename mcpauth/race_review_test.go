@@ -33,6 +33,28 @@ func TestDPOP15_AnAnswerThatComesTooLateIsNone(t *testing.T) {
 	})
 }
 
+// TOK-21: likewise a store of revocations, which may have looked before the token was taken back.
+func TestTOK21_AnAnswerThatComesTooLateIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for takes, want := range map[time.Duration]error{2*time.Second - 1: nil, 2*time.Second + 1: mcpauth.ErrUnavailable} {
+			list := mcpauth.NewRevocations(slowRevocations{takes}, nil)
+			gone, err := list.Revoked(t.Context(), mcpauth.NewPrincipal(mcpauth.Identity{Issuer: "https://as.example", Subject: "ada"}))
+			require.ErrorIs(t, err, want)
+			require.False(t, gone)
+		}
+	})
+}
+
+// slowRevocations knows of nothing, and takes its time to say so.
+type slowRevocations struct{ takes time.Duration }
+
+func (slowRevocations) Put(context.Context, mcpauth.RevocationID, int64, time.Time) error { return nil }
+
+func (s slowRevocations) Find(_ context.Context, ids []mcpauth.RevocationID) ([]int64, error) {
+	time.Sleep(s.takes)
+	return make([]int64, len(ids)), nil
+}
+
 // What a Policy writes into the header that it gets reaches nobody, values of fields included.
 func TestPolicy_HeaderIsACopyInDepth(t *testing.T) {
 	is := newIssuer(t)

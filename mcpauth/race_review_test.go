@@ -109,16 +109,16 @@ func TestCheck_ItsErrorIsTheCallersOwn(t *testing.T) {
 
 // A clock that is set back does not keep the log from hearing that nobody counts.
 func TestLimits_OpenIsSaidAfterTheClockWasSetBack(t *testing.T) {
-	var text strings.Builder
+	var text lockedBuffer
 	is := newIssuer(t)
 	auth, clock := newAuth(t, is, func(cfg *mcpauth.Config) {
 		cfg.Logger = slog.New(slog.NewTextHandler(&text, nil))
 		cfg.Limits = mcpauth.Limits{Caller: mcpauth.Rate{Events: 1, Per: time.Minute}, Open: true, Store: &limitStore{err: errors.New("down")}}
 	})
 	h := auth.Wrap(&spy{})
-	for want := 1; want <= 2; want++ {
+	for range 2 {
 		require.Equal(t, http.StatusOK, serve(h, post(rpc("ping", nil), is.token(t))).Code)
-		require.Equal(t, want, strings.Count(text.String(), "nobody counts"))
+		require.Equal(t, 1, strings.Count(text.take(), "nobody counts"))
 		clock.advance(-20 * time.Second)
 	}
 }

@@ -269,7 +269,11 @@ func (m *Middleware) record(ctx context.Context, t *accessToken, id ProofID, unt
 	defer cancel()
 	// Between the check of the proof and the answer of the store time passes, and elsewhere it is later: the
 	// store must not forget before the last replica would refuse.
-	return m.replay.Add(ctx, id, until.Add(replayTimeout+replaySkew))
+	added, err = m.replay.Add(ctx, id, until.Add(replayTimeout+replaySkew))
+	if err == nil {
+		err = ctx.Err() // an answer that comes too late is none, whatever the store thinks of its context
+	}
+	return added && err == nil, err
 }
 
 // handOutNonce tells the client what to put into its next proof.

@@ -38,7 +38,7 @@ type Limits struct {
 	// Failures limits requests with bad credentials from one address, or one IPv6 network of 64 bits. Whoever
 	// has used them up is answered 429 without a look at new credentials until there is room again; tokens that
 	// this process remembers as good still work. It is counted by each process for itself. Credentials count
-	// while they are looked at, too, and tokens that expired, so leave room for clients that share an address:
+	// while they are looked at, too, also where the client hangs up meanwhile, and tokens that expired, so leave room for clients that share an address:
 	// no less than 30 at once. Without remembered tokens (CachedTokens) good ones are refused as well. Where an address cannot be told, as on a Unix socket, nothing is limited. (SEC-06)
 	Failures Rate
 
@@ -314,7 +314,7 @@ func (m *Middleware) take(ctx context.Context, p *Principal, source string, coun
 	switch {
 	case err != nil && l.open && ctx.Err() == nil: // whoever hangs up has to be counted, too
 		now := m.now().UnixNano()
-		if last := l.reported.Load(); now-last > int64(openReportedAt) && l.reported.CompareAndSwap(last, now) {
+		if last := l.reported.Load(); (now < last || now-last > int64(openReportedAt)) && l.reported.CompareAndSwap(last, now) {
 			m.log.ErrorContext(ctx, "mcpauth: nobody counts, and Limits.Open lets requests pass", "error", loggable(err.Error()))
 		}
 	case err != nil:
@@ -445,9 +445,12 @@ func (l *look) good() {
 }
 
 // isFailure reports whether what was refused may have been a guess. A token in the URL was not looked at, and any page can
-// have a browser send one; that a nonce is missing is how DPoP begins; nobody can guess a cookie by sending none.
+// have a browser send one; that a nonce is missing is how DPoP begins; nobody can guess a cookie by sending none. Who hangs up
+// before anybody could tell has had a look taken all the same, and would else have any number of them.
 func (m *Middleware) isFailure(r *http.Request, refused *refusal) bool {
 	switch {
+	case refused != nil && refused.answer.status == http.StatusServiceUnavailable:
+		return errors.Is(r.Context().Err(), context.Canceled)
 	case refused == nil || refused.answer.status != http.StatusUnauthorized, refused.answer.code == codeUseNonce, refused.why.reason == ReasonQueryToken:
 		return false
 	}

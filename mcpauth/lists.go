@@ -180,7 +180,7 @@ func (m *Middleware) listCall(p *Principal, req mcp.Request) *Call {
 	}
 	call := &Call{Principal: p, Time: m.now()}
 	if extra := req.GetExtra(); extra != nil {
-		call.Header = extra.Header
+		call.Header = extra.Header.Clone()
 		if st := knownOf(extra.TokenInfo); st != nil {
 			call.RemoteAddr = st.http.remote
 		}

@@ -242,6 +242,9 @@ func (m *Middleware) recent(p *Principal, maxAge time.Duration) bool {
 
 // insufficientLogin is W7.
 func insufficientLogin(missing *Login, needed []string) *Error {
+	if missing != nil {
+		missing = &Login{ACRValues: slices.Clone(missing.ACRValues), MaxAge: missing.MaxAge} // the rule's are not for others to write to
+	}
 	return &Error{
 		Status: http.StatusUnauthorized, Code: codeInsufficientLogin, Reason: ReasonLogin, Login: missing, Scopes: needed,
 		Description: "A different authentication level is required",

@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -156,7 +156,7 @@ func (h *protected) admit(w http.ResponseWriter, r *http.Request) (inner *http.R
 		return nil, nil
 	}
 	req = &request{Context: r.Context(), m: m, known: known{of: m.mark, principal: p, http: summaryOf(r)}, hidesAddress: h.isSDK}
-	return h.admitOperations(w, r, req), req
+	return h.admitOperations(w, r, &c, req), req
 }
 
 const allowedMethods = "GET, POST, DELETE"
@@ -183,7 +183,7 @@ func (h *protected) browserAllowed(w http.ResponseWriter, r *http.Request) bool 
 }
 
 // admitOperations decides what the request asks for, and returns nil when it has answered.
-func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req *request) *http.Request {
+func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, c *presented, req *request) *http.Request {
 	m := h.m
 	stop := func(a answer, id json.RawMessage) *http.Request {
 		a.write(w, r, id)
@@ -205,10 +205,17 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 	case http.MethodPost:
 		var a answer
 		var why explanation
+		began := m.now()
 		if body, a, why = m.readBody(w, r); why.reason != "" {
 			m.refuseRequest(r, req, a.status, &why)
 			return stop(a, nil)
 		}
+		p, refused := m.outlived(r, c, req.principal, began)
+		if refused != nil {
+			m.refuseRequest(r, req, refused.answer.status, &refused.why)
+			return stop(refused.answer, envelope.RequestID(body))
+		}
+		req.principal = p
 		env, err := envelope.Read(body, envelope.Options{AllowBatch: revision < revision20250618})
 		if err != nil {
 			var bad *envelope.Error
@@ -312,7 +319,7 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 	)
 	req.rules = x.serial
 	if m.policy != nil {
-		shown = maps.Clone(header) // the handler's own changes further, and a Policy may keep what it got
+		shown = header.Clone() // the handler's own changes further, and a Policy may keep what it got, or write there
 	}
 	for i, o := range ops {
 		v := m.judge(x, req.principal, o.op)
@@ -346,7 +353,7 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 	if gravity(e) < incurable {
 		for _, other := range refusals {
 			if other != nil && other != e {
-				e.Scopes = dedupe(append(e.Scopes, other.Scopes...))
+				e.Scopes = dedupe(slices.Concat(e.Scopes, other.Scopes)) // a Policy may return the same ones to others
 			}
 		}
 	}

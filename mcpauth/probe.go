@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -21,7 +20,6 @@ import (
 // reaches it: the handler does not say which server it serves. It sends a ping of its own through the
 // handler; the guard notes it and answers, and without a guard nothing notes it.
 type probe struct {
-	mu    sync.Mutex
 	ok    flag
 	mixed flag // getServer chooses among servers, and one of them is unguarded
 }
@@ -36,13 +34,12 @@ func (p *probe) passed(h *protected, r *http.Request, req *request) bool {
 	if p.ok.Load() {
 		return true
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ok.Load() {
-		return true
-	}
+	// Requests that meet here ping each for itself: behind the handler is foreign code, which nobody should wait for twice,
+	// and the failure of one caller's ping says nothing about another's.
 	reached := h.ping(r, req, false) == guarded
-	p.ok.Store(reached)
+	if reached {
+		p.ok.Store(true)
+	}
 	return reached
 }
 

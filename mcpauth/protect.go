@@ -125,8 +125,8 @@ func (g *guards) owner(server *mcp.Server) *Middleware {
 // A guard is the second reader of every operation: it judges what the SDK itself parsed and trusts
 // nothing that Wrap read.
 type guard struct {
-	m     *Middleware
-	first sync.Once
+	m    *Middleware
+	seen flag // a request
 }
 
 func (g *guard) handle(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request) (mcp.Result, error) {
@@ -194,7 +194,9 @@ func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string
 		}
 		caller.principal = m.shaped(now)
 	}
-	g.first.Do(func() { g.verifyOnce(ctx, next, req) })
+	if g.seen.CompareAndSwap(false, true) { // nobody else waits: the lists are foreign code
+		g.verifyOnce(ctx, next, req)
+	}
 
 	ops, ok := operationsOf(method, req)
 	if !ok {

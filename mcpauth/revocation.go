@@ -134,6 +134,9 @@ func (l *Revocations) Revoked(ctx context.Context, p *Principal) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, revocationTimeout)
 	defer cancel()
 	before, err := l.store.Find(ctx, ids)
+	if err == nil {
+		err = ctx.Err() // what comes too late may have been looked up before a revocation that was made long ago
+	}
 	switch {
 	case err != nil:
 		return false, fmt.Errorf("%w: revocations: %w", ErrUnavailable, err)

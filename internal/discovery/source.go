@@ -86,7 +86,38 @@ func (s *Source) Metadata(ctx context.Context) (*Metadata, error) {
 	if s.cfg.Fetch == nil || s.cfg.Now == nil {
 		return nil, errNoFetcher
 	}
+	for again := false; ; again = true {
+		f, own, last, err := s.join()
+		if f == nil {
+			return last, err
+		}
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			s.mu.Lock()
+			f.waiting--
+			s.mu.Unlock()
+			return nil, fmt.Errorf("waiting for the metadata of the issuer: %w", ctx.Err())
+		}
+		s.mu.Lock()
+		last, err = s.last, s.err
+		s.mu.Unlock()
+		switch {
+		case last != nil:
+			return last, nil
+		case own || again:
+			return nil, err
+		}
+		// Others began that attempt, to a server that may have come back since: a caller who comes as it gives up, as the
+		// fetch of keys does that waited for it before, must not take that for an answer.
+	}
+}
+
+// join decides without I/O: it returns metadata, an error, or an attempt on which the caller now counts as waiting, and
+// whether that is the caller's own.
+func (s *Source) join() (_ *attempt, own bool, _ *Metadata, _ error) {
 	s.mu.Lock()
+	defer s.mu.Unlock() // the clock is foreign code, and may panic
 	now := s.cfg.Now()
 	last := s.last
 	wait := last == nil || s.forget
@@ -97,34 +128,20 @@ func (s *Source) Metadata(ctx context.Context) (*Metadata, error) {
 		f = &attempt{done: make(chan struct{})}
 		s.flight, s.tried, s.forget = f, now, false
 		go s.fly(f, now)
+		own = true
 	}
 	if !wait || f == nil || f.waiting >= maxWaiting {
 		err := s.err // the last attempt was just made
 		if f != nil {
 			err = errBusy
 		}
-		s.mu.Unlock()
 		if last != nil {
-			return last, nil
+			return nil, false, last, nil
 		}
-		return nil, err
+		return nil, false, nil, err
 	}
 	f.waiting++
-	s.mu.Unlock()
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-		s.mu.Lock()
-		f.waiting--
-		s.mu.Unlock()
-		return nil, fmt.Errorf("waiting for the metadata of the issuer: %w", ctx.Err())
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.last != nil {
-		return s.last, nil
-	}
-	return nil, s.err
+	return f, own, nil, nil
 }
 
 // retryAfter is the spacing of attempts: a caller of Forget and those who have

@@ -214,3 +214,24 @@ func TestPanicInATransportIsAnError(t *testing.T) {
 	_, err = new(discovery.Source).Metadata(t.Context())
 	require.Error(t, err, "the zero Source")
 }
+
+// A clock that panics once is the misfortune of one caller.
+func TestAClockThatPanicsLeavesNothingLocked(t *testing.T) {
+	bad := true
+	s := discovery.New(discovery.Config{Issuer: issuer, Fetch: fetch.New(fetch.Config{HTTPClient: &http.Client{Transport: &transport{body: "{}"}}}), Now: func() time.Time {
+		if bad {
+			panic("no time")
+		}
+		return time.Unix(1, 0)
+	}})
+	require.Panics(t, func() { _, _ = s.Metadata(t.Context()) })
+	bad = false
+	done := make(chan error, 1)
+	go func() { _, err := s.Metadata(t.Context()); done <- err }()
+	select {
+	case err := <-done:
+		require.Error(t, err, "an empty document")
+	case <-time.After(10 * time.Second):
+		t.Fatal("the next caller waits for ever")
+	}
+}

@@ -11,7 +11,7 @@
 // Answers are remembered under the hash of the token in package tokencache, whose fair shares keep one
 // user with many tokens from crowding out the others. Active tokens and inactive ones have a cache
 // each: whoever invents tokens competes with his like. All who ask about one token share one request,
-// which belongs to none of them. Requests, and callers who wait for them, are bounded; one more is turned
+// which belongs to none of them, unless it has been under way for longer than its answer may be used. Requests, and callers who wait for them, are bounded; one more is turned
 // away at once.
 package introspect
 

@@ -21,6 +21,7 @@ type flight struct {
 	// The rest is guarded by Client.mu.
 	waiting int
 	begun   bool
+	asked   time.Time // when it began
 }
 
 // A pause is a time in which the authorization server wants to be left alone.
@@ -70,6 +71,9 @@ func (c *Client) join(hash [sha256.Size]byte, token string, now time.Time) (*fli
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f := c.flights[hash]
+	if f != nil && f.begun && !now.Before(f.asked.Add(max(c.cfg.MaxAge, 0))) {
+		f = nil // what it will bring may be older already than an answer may be that is used
+	}
 	if f == nil {
 		// A flight may have ended since the caller looked. Answers are remembered before.
 		if a, refusal := c.remembered(hash); a != nil || refusal != nil {
@@ -121,7 +125,7 @@ func (c *Client) begin(f *flight, now time.Time) (bool, *Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	wanted := !f.begun
-	f.begun = true
+	f.begun, f.asked = true, now
 	return wanted, c.pause.refuse(now)
 }
 
@@ -174,7 +178,9 @@ func (c *Client) land(f *flight, hash [sha256.Size]byte, out outcome) {
 		f.answer, f.refusal = nil, inactive
 	}
 	c.mu.Lock()
-	delete(c.flights, hash)
+	if c.flights[hash] == f { // and not a later one, which somebody began for whom this one is too old
+		delete(c.flights, hash)
+	}
 	if out.pause > 0 {
 		c.pause = pause{from: now, until: now.Add(out.pause), refusal: out.refusal}
 	}

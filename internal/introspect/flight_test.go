@@ -338,3 +338,56 @@ func TestManyCallersRace(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+// INTRO-07: who asks while a request is under way shares it only where its answer may be used for him. The server may have
+// made it before the token was revoked, and he has asked after that.
+func TestINTRO07ARequestUnderWayMayBeTooOldToShare(t *testing.T) {
+	for name, tt := range map[string]struct {
+		maxAge, after time.Duration
+		shared        bool
+	}{
+		"asked with every request":   {-1, time.Second, false},
+		"and at once":                {-1, 0, false},
+		"older than an answer lasts": {2 * time.Second, 2 * time.Second, false},
+		"as old as an answer may be": {2 * time.Second, 2*time.Second - 1, true},
+		"by default":                 {0, 9 * time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				before, release := make(chan struct{}), make(chan struct{})
+				r := newRemote(nil)
+				r.set(func(string) (*http.Response, error) {
+					<-before // the answer of before the revocation travels for a long time
+					return says(200, good)("")
+				})
+				c := newClient(t, introspect.Config{Fetch: r.client(), MaxAge: tt.maxAge})
+				early, late := make(chan *introspect.Error, 1), make(chan *introspect.Error, 3)
+				go func() { _, refusal := ask(t, c, t.Context(), token); early <- refusal }()
+				synctest.Wait()
+				time.Sleep(tt.after)
+				r.set(func(string) (*http.Response, error) {
+					<-release
+					return says(200, bad)("")
+				})
+				for range 3 {
+					go func() { _, refusal := ask(t, c, t.Context(), token); late <- refusal }()
+				}
+				synctest.Wait()
+				close(before)
+				require.Nil(t, <-early)
+				synctest.Wait()
+				close(release)
+				for range 3 {
+					refusal := <-late
+					require.Equal(t, tt.shared, refusal == nil)
+				}
+				if tt.shared {
+					require.Equal(t, 1, r.asked())
+				}
+				// Whoever landed last, no flight is left behind.
+				_, refusal := ask(t, c, t.Context(), token)
+				require.Equal(t, tt.shared, refusal == nil)
+			})
+		})
+	}
+}

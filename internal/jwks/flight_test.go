@@ -202,3 +202,24 @@ func TestJWKS05AClockThatIsSetBack(t *testing.T) {
 		require.Equal(t, 2, srv.count())
 	})
 }
+
+// A clock that panics as a fetch fails is not worth the process, nor the next fetch.
+func TestAClockThatPanicsDoesNotEndTheProcess(t *testing.T) {
+	var bad atomic.Bool
+	down := roundTrip(func(*http.Request) (*http.Response, error) {
+		bad.Store(true)
+		return nil, errors.New("down")
+	})
+	set := jwks.New(jwks.Config{
+		URI:   func(context.Context) (string, error) { return keysURL, nil },
+		Fetch: fetch.New(fetch.Config{HTTPClient: &http.Client{Transport: down}}),
+		Now: func() time.Time {
+			if bad.CompareAndSwap(true, false) {
+				panic("no time")
+			}
+			return time.Now()
+		},
+	})
+	var outage *jwks.UnavailableError
+	require.ErrorAs(t, set.Ready(t.Context()), &outage)
+}

@@ -237,8 +237,9 @@ func (s *Set) succeeded(f *flight, began int64, doc *Document, age time.Duration
 // failed keeps the index as it is: a document that cannot be had or used never
 // replaces a good one (RFC 7517, Section 5, requires the keys member).
 func (s *Set) failed(f *flight, began int64, located bool, err error) {
+	now := began
+	guard(func() { now = s.now() })
 	s.mu.Lock()
-	now := s.now()
 	ix := s.good(now)
 	if ix == nil && s.failures < 16 {
 		s.next = min(s.next, began+int64(firstRetry)<<s.failures)
@@ -270,7 +271,7 @@ func (s *Set) failed(f *flight, began int64, located bool, err error) {
 	}
 }
 
-// guard calls code that may be foreign, such as the Handler of the Logger, where
+// guard calls code that may be foreign, such as a clock or the Handler of the Logger, where
 // nobody else would recover: its panic is not worth the process.
 func guard(f func()) {
 	defer func() { _ = recover() }()

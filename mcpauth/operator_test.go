@@ -64,7 +64,8 @@ func TestOperator_WhoSendsBadCredentialsBehindAProxy(t *testing.T) {
 		{"the proxy says so", "10.0.0.1:1", "203.0.113.1, 198.51.100.7", "client_address=198.51.100.7"},
 		{"nobody else is believed", "10.0.0.2:1", "198.51.100.7", ""},
 		{"no proxy", "192.0.2.1:1", "", ""},
-		{"nothing that can be told", "10.0.0.1:1", "unknown", ""},
+		{"it says nothing", "10.0.0.1:1", "", `client_address_unknown="no address: the peer is a trusted proxy and sent no X-Forwarded-For"`},
+		{"it says no address", "10.0.0.1:1", "somebody", `client_address_unknown="what a trusted proxy wrote into X-Forwarded-For is not an address"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			log.Reset()
@@ -80,6 +81,7 @@ func TestOperator_WhoSendsBadCredentialsBehindAProxy(t *testing.T) {
 			}
 			require.Contains(t, log.String(), tt.want)
 			require.NotContains(t, log.String(), "203.0.113.1", "what the client wrote itself")
+			require.NotContains(t, log.String(), "somebody")
 		})
 	}
 }

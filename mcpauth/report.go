@@ -83,7 +83,7 @@ func (why *explanation) cause() string {
 }
 
 // A summary is what is left of an HTTP request, for logs and sessions. The zero value stands for none.
-type summary struct{ method, remote, client, traceID, session string }
+type summary struct{ method, remote, client, noClient, traceID, session string }
 
 func summaryOf(r *http.Request) summary {
 	return summary{method: r.Method, remote: r.RemoteAddr, traceID: headerTrace(r.Header), session: first(r.Header, "Mcp-Session-Id")}
@@ -99,24 +99,25 @@ func (m *Middleware) refuseRequest(r *http.Request, req *request, status int, wh
 		p = req.principal
 	}
 	s := summaryOf(r)
-	s.client = m.clientAddress(r)
+	s.client, s.noClient = m.clientAddress(r)
 	m.report.refusal(r.Context(), m, p, pending{}, status, why, s)
 }
 
 // clientAddress is the address for which a proxy of Limits.Proxies vouches. Behind one, the peer is the same for all, and
-// nobody could tell from the log who sends bad credentials. It is empty where it is the peer's, or cannot be told.
-func (m *Middleware) clientAddress(r *http.Request) string {
-	if m.limits == nil {
-		return ""
+// nobody could tell from the log who sends bad credentials. It is empty where it is the peer's. unknown says why there is
+// none, since Limits.Failures limits nobody then.
+func (m *Middleware) clientAddress(r *http.Request) (addr, unknown string) {
+	if m.limits == nil || len(m.limits.proxies.Trusted) == 0 {
+		return "", ""
 	}
-	addr, err := m.limits.proxies.Client(r.RemoteAddr, r.Header)
+	client, err := m.limits.proxies.Client(r.RemoteAddr, r.Header)
 	if err != nil {
-		return ""
+		return "", err.Error()
 	}
-	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && peer.Addr().Unmap() == addr {
-		return ""
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && peer.Addr().Unmap() == client {
+		return "", ""
 	}
-	return addr.String()
+	return client.String(), ""
 }
 
 // reportOperation reports the decision about one operation. e is nil where it is allowed; in a batch
@@ -252,6 +253,9 @@ func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation,
 	}
 	if s.client != "" {
 		attrs = append(attrs, slog.String("client_address", loggable(s.client)))
+	}
+	if s.noClient != "" {
+		attrs = append(attrs, slog.String("client_address_unknown", loggable(s.noClient)))
 	}
 	if s.traceID != "" {
 		attrs = append(attrs, slog.String("trace_id", s.traceID))

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ErrNoCredentials is what an [Authenticator] returns, wrapped or not, for a request whose credentials are
@@ -236,7 +237,8 @@ func (m *Middleware) askAuthenticators(r *http.Request, used schemes, inQuery bo
 			return nil, m.authenticatorRefuses(used, errors.New("the Authenticator returned neither a caller nor an error"))
 		case m.leftOf(p) <= 0:
 			return nil, &refusal{m.rejected(used, "The credentials expired"), explanation{reason: ReasonTokenExpired,
-				expected: "credentials that have not ended", got: "some whose Expiry has passed"}}
+				expected: "credentials that have not ended", got: "some that ended at " + p.Expiry().UTC().Format(time.RFC3339), caller: p,
+				cure: "give the caller new credentials, or these a later Expiry where they are kept"}}
 		}
 		if !p.fixed {
 			out := *p

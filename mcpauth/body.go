@@ -20,13 +20,27 @@ const (
 	smallBody    = 128 << 10 // what is allocated before a byte of a body has come
 )
 
+// contentOf says what a request claims its body to be, for a log.
+func contentOf(h http.Header) string {
+	got := "no Content-Type"
+	if fields := h["Content-Type"]; len(fields) == 1 {
+		got = loggable(fields[0])
+	} else if len(fields) > 1 {
+		got = "several Content-Type fields"
+	}
+	if fields := h["Content-Encoding"]; len(fields) > 0 {
+		got += " with Content-Encoding " + loggable(strings.Join(fields, ", "))
+	}
+	return got
+}
+
 // readBody reads the whole body of a POST, or says what to answer instead. Only plain JSON in UTF-8
 // is read: what other media types and encodings hold, other parsers would read otherwise.
 func (m *Middleware) readBody(w http.ResponseWriter, r *http.Request) ([]byte, answer, explanation) {
 	if !isJSON(r.Header) {
 		limitUnread(w, r)
 		return nil, answer{status: http.StatusUnsupportedMediaType}, explanation{reason: ReasonContentType,
-			expected: "application/json without Content-Encoding", got: loggable(r.Header.Get("Content-Type"))}
+			expected: "application/json without Content-Encoding", got: contentOf(r.Header)}
 	}
 	tooLarge := answer{status: http.StatusRequestEntityTooLarge}
 	whyTooLarge := explanation{reason: ReasonBodyTooLarge, expected: "at most Config.MaxBodyBytes", got: "more"}

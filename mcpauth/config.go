@@ -336,7 +336,7 @@ func New(cfg Config) (*Middleware, error) {
 	m.anonymous = &refusal{m.unauthorized(), explainCredentials(authheader.ErrNone)}
 	if len(m.authenticators) > 0 {
 		m.anonymous.why.expected = "credentials in " + strings.Join(m.countable, " or ")
-		m.anonymous.why.got = "none, or none that anybody takes for his own"
+		m.anonymous.why.got = "none"
 	}
 	return m, nil
 }

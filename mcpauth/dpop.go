@@ -196,7 +196,7 @@ func (m *Middleware) possession(out http.Header, r *http.Request, used schemes, 
 		fields := r.Header["Dpop"]
 		if len(fields) != 1 {
 			return proof, m.badProof(out, &dpop.Error{Code: codeInvalidProof, Reason: dpop.ReasonCount, Expected: "exactly one DPoP field",
-				Got: countOf(len(fields)), Cure: "the client must send one proof with each request"})
+				Got: countOf(len(fields)), Cure: cures[ReasonProofCount]})
 		}
 		known := t.proofKey.Load()
 		var err error

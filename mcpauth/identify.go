@@ -73,6 +73,10 @@ func (m *Middleware) identify(out http.Header, r *http.Request, c *presented, wa
 			got: "access_token in the query", cure: "tokens in URLs end up in logs; the client must send the header"}}
 	case err == authheader.ErrNone && wait > 0 && m.holdsOther(r):
 		return nil, tooManyFailures(m.limits, wait)
+	case err == authheader.ErrNone && m.credentialFields(r) > 0:
+		return nil, &refusal{m.anonymous.answer, explanation{reason: ReasonNoCredentials, expected: m.anonymous.why.expected,
+			got:  "something in such a header that nobody takes for his own", // not what: it may be somebody's key
+			cure: "see what the client sends there: an API key of this server begins with APIKeys.Prefix"}}
 	case err == authheader.ErrNone:
 		return nil, m.anonymous
 	case errors.Is(err, authheader.ErrTooLong):

@@ -154,7 +154,7 @@ func (m *Middleware) WatchPolicyFile(ctx context.Context, path string, interval 
 			last = sum // its mistakes do not go away by looking again
 			if err = m.LoadPolicy(data); err == nil {
 				trouble = ""
-				m.log.InfoContext(ctx, "mcpauth: the policy was loaded anew", "file", path)
+				m.log.InfoContext(ctx, "mcpauth: the policy was loaded anew", "file", path, "policy_sha256", fmt.Sprintf("%x", sum))
 				continue
 			}
 		}
@@ -175,6 +175,7 @@ type filePolicy struct {
 	clients   map[string]ClientLimit
 	hierarchy *scopes.Mapping // nil: none
 	annotated Annotated
+	sum       string // of the text, for the log: it is how an operator sees whether replicas have the same file
 	scopes    []scopes.Description
 	roles     []scopes.Description
 }
@@ -207,7 +208,7 @@ func (m *Middleware) checkPolicy(file *policyfile.File) (out []*policyfile.Error
 
 // compilePolicy is for a file without mistakes.
 func compilePolicy(file *policyfile.File) *filePolicy {
-	out := &filePolicy{}
+	out := &filePolicy{sum: file.Sum}
 	for kind, rules := range file.Rules {
 		t := kindTargets[kind]
 		out.declared[t] = make(map[string]scopes.Rule, len(rules))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,9 +35,13 @@ func (rep *reporter) start(m *Middleware) {
 			slog.Int("tools", len(m.rules.all(toolTarget))), slog.Int("prompts", len(m.rules.all(promptTarget))),
 			slog.Int("resources", len(m.rules.all(resourceTarget))), slog.Int("methods", len(m.rules.all(methodTarget))),
 		)
+		attrs := []any{"resource", m.resource, "metadata", m.metadataURL, "issuers", issuers, "base_scopes", m.base,
+			"listing", m.listing.String(), "rules", rules}
+		if file := m.rules.file; file != nil {
+			attrs = append(attrs, "policy_sha256", file.sum)
+		}
 		m.rules.mu.Unlock()
-		m.log.Info("mcpauth: protecting a resource", "resource", m.resource, "metadata", m.metadataURL, "issuers", issuers,
-			"base_scopes", m.base, "listing", m.listing.String(), "rules", rules)
+		m.log.Info("mcpauth: protecting a resource", attrs...)
 		if !m.published.Load() {
 			m.log.Warn("mcpauth: suspicious configuration", "finding",
 				"nobody asked for the metadata handler, so clients cannot find the login; use Mount, or mount Metadata at "+m.MetadataPath())
@@ -78,7 +83,7 @@ func (why *explanation) cause() string {
 }
 
 // A summary is what is left of an HTTP request, for logs and sessions. The zero value stands for none.
-type summary struct{ method, remote, traceID, session string }
+type summary struct{ method, remote, client, noClient, traceID, session string }
 
 func summaryOf(r *http.Request) summary {
 	return summary{method: r.Method, remote: r.RemoteAddr, traceID: headerTrace(r.Header), session: first(r.Header, "Mcp-Session-Id")}
@@ -93,7 +98,26 @@ func (m *Middleware) refuseRequest(r *http.Request, req *request, status int, wh
 	if req != nil {
 		p = req.principal
 	}
-	m.report.refusal(r.Context(), m, p, pending{}, status, why, summaryOf(r))
+	s := summaryOf(r)
+	s.client, s.noClient = m.clientAddress(r)
+	m.report.refusal(r.Context(), m, p, pending{}, status, why, s)
+}
+
+// clientAddress is the address for which a proxy of Limits.Proxies vouches. Behind one, the peer is the same for all, and
+// nobody could tell from the log who sends bad credentials. It is empty where it is the peer's. unknown says why there is
+// none, since Limits.Failures limits nobody then.
+func (m *Middleware) clientAddress(r *http.Request) (addr, unknown string) {
+	if m.limits == nil || len(m.limits.proxies.Trusted) == 0 {
+		return "", ""
+	}
+	client, err := m.limits.proxies.Client(r.RemoteAddr, r.Header)
+	if err != nil {
+		return "", err.Error()
+	}
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && peer.Addr().Unmap() == client {
+		return "", ""
+	}
+	return client.String(), ""
 }
 
 // reportOperation reports the decision about one operation. e is nil where it is allowed; in a batch
@@ -226,6 +250,12 @@ func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation,
 	}
 	if s.method != "" {
 		attrs = append(attrs, slog.String("http_method", loggable(s.method)), slog.String("remote", loggable(s.remote)))
+	}
+	if s.client != "" {
+		attrs = append(attrs, slog.String("client_address", loggable(s.client)))
+	}
+	if s.noClient != "" {
+		attrs = append(attrs, slog.String("client_address_unknown", loggable(s.noClient)))
 	}
 	if s.traceID != "" {
 		attrs = append(attrs, slog.String("trace_id", s.traceID))

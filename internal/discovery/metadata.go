@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/go-mcpauth/sdk/internal/fetch"
@@ -128,7 +129,7 @@ func get(ctx context.Context, c *fetch.Client, rawURL, issuer string) (*Metadata
 }
 
 // Parse reads a metadata document, which must be that of issuer. Members that
-// it does not need are passed over. Errors name members, never their values.
+// it does not need are passed over. Errors name members and not their values, but for another issuer.
 func Parse(data []byte, issuer string) (*Metadata, error) {
 	var m Metadata
 	sc := strictjson.NewScanner(data, strictjson.Limits{MaxDepth: maxDepth})
@@ -164,9 +165,27 @@ func Parse(data []byte, issuer string) (*Metadata, error) {
 	}
 	// RFC 8414, Section 3.3: identical, or the document MUST NOT be used.
 	if m.Issuer == "" || m.Issuer != issuer {
-		return nil, fmt.Errorf("%w: its issuer is not the configured one", ErrMetadata)
+		return nil, fmt.Errorf("%w: %s", ErrMetadata, otherIssuer(m.Issuer, issuer))
 	}
 	return &m, nil
+}
+
+// otherIssuer says which issuer a document is of. That is the mistake which people make when they configure an issuer,
+// most of them by a slash, and they have to see both spellings to find it.
+func otherIssuer(got, configured string) string {
+	if got == "" {
+		return "it names no issuer"
+	}
+	hint := ""
+	if strings.TrimSuffix(got, "/") == strings.TrimSuffix(configured, "/") {
+		hint = ": they differ in the slash at the end only"
+	}
+	const most = 200 // of foreign text
+	more := ""
+	if len(got) > most {
+		got, more = got[:most], "..."
+	}
+	return "its issuer is " + strconv.QuoteToASCII(got) + more + ", not the configured " + strconv.QuoteToASCII(configured) + hint
 }
 
 // endpoint reads a URL to fetch from. Only an issuer on loopback may send us to

@@ -174,6 +174,28 @@ func TestDISC02IssuerIsComparedByteForByte(t *testing.T) {
 	require.ErrorIs(t, err, discovery.ErrMetadata, "no issuer at all")
 }
 
+// Whoever configures an issuer with a slash too many has to see both spellings to find the mistake.
+func TestParseNamesTheOtherIssuer(t *testing.T) {
+	for _, tt := range []struct{ name, got, configured, want string }{
+		{"a slash too many", "https://login.example.com", "https://login.example.com/",
+			`its issuer is "https://login.example.com", not the configured "https://login.example.com/": they differ in the slash at the end only`},
+		{"another host", "http://localhost:9000", "http://127.0.0.1:9000",
+			`its issuer is "http://localhost:9000", not the configured "http://127.0.0.1:9000"`},
+		{"no issuer", "", "https://login.example.com", "it names no issuer"},
+		{"text that forges a line", "a\nb\u202e", "https://login.example.com", `its issuer is "a\nb\u202e", not the configured "https://login.example.com"`},
+		{"long text", strings.Repeat("a", 1<<16), "https://login.example.com",
+			`its issuer is "` + strings.Repeat("a", 200) + `"..., not the configured "https://login.example.com"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			doc, err := json.Marshal(map[string]string{"issuer": tt.got})
+			require.NoError(t, err)
+			_, err = discovery.Parse(doc, tt.configured)
+			require.ErrorIs(t, err, discovery.ErrMetadata)
+			require.EqualError(t, err, discovery.ErrMetadata.Error()+": "+tt.want)
+		})
+	}
+}
+
 func TestParse(t *testing.T) {
 	const issuer = "https://login.example.com"
 	m, err := discovery.Parse([]byte(document(issuer, map[string]any{

@@ -36,7 +36,7 @@ var known = map[string]string{
 	"oauthex": "github.com/modelcontextprotocol/go-sdk/oauthex", "extauth": "github.com/modelcontextprotocol/go-sdk/auth/extauth", "redis": "github.com/redis/go-redis/v9",
 	"context": "context", "errors": "errors", "fmt": "fmt", "json": "encoding/json", "log": "log", "slog": "log/slog",
 	"net": "net", "http": "net/http", "httputil": "net/http/httputil", "netip": "net/netip", "url": "net/url", "os": "os", "signal": "os/signal",
-	"sync": "sync", "strings": "strings", "testing": "testing", "time": "time", "tls": "crypto/tls", "crypto": "crypto", "rand": "crypto/rand",
+	"sync": "sync", "sql": "database/sql", "strings": "strings", "testing": "testing", "time": "time", "tls": "crypto/tls", "crypto": "crypto", "rand": "crypto/rand",
 }
 
 // folders are the modules from which packages come: what needs Redis is in one of its own.

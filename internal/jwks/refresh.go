@@ -266,7 +266,7 @@ func (s *Set) failed(f *flight, began int64, located bool, err error) {
 	// One line per change of state; a long outage is not repeated.
 	if changed {
 		guard(func() {
-			s.log.Warn("mcpauth: key refresh failed", "error", printable(err.Error()), "keys_still_good", ix != nil, "retry_in", max(wait, 0))
+			s.log.Warn("mcpauth: key refresh failed", "error", printable(err.Error()), "keys_still_good", ix != nil, "retry_in", max(wait, 0).Round(time.Millisecond).String()) // as text: slog writes a Duration to JSON as a number of nanoseconds
 		})
 	}
 }

@@ -251,7 +251,8 @@ func (iss *issuer) verifySignature(ctx context.Context, h *header, input string,
 		return nil, &Error{
 			Reason: ReasonUnknownKey, Expected: "a key of " + quote(iss.URL) + " for " + h.alg, Got: got, Err: err,
 			Cure: "check that jwks_uri is that of this issuer, that the signing key is published there, and that its use, alg and " +
-				"crv fit the token's alg; a key that was published since the last fetch is looked for 10 s after that at the earliest",
+				"crv fit the token's alg; a key that was published since the last fetch is looked for 10 s after that at the earliest; " +
+				"if the key was withdrawn, the client must get a new token",
 		}
 	}
 	if key := firstThatVerifies(h.method, keys, input, signature); key != nil {

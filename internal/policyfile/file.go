@@ -27,6 +27,8 @@ type File struct {
 	Annotated Annotated
 
 	HasScopes, HasRoles, HasClients bool
+
+	Sum string // SHA-256 of the text in hex, as sha256sum prints it
 }
 
 // Kind is what kind of thing a rule is about.

@@ -2,7 +2,9 @@ package policyfile
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -39,7 +41,7 @@ func Parse(data []byte) (*File, []*Error) {
 		r.fail(at, "no JSON: %s", Shown(err.Error()))
 		return nil, r.errs
 	}
-	p := parser{reader: r, file: new(File)}
+	p := parser{reader: r, file: &File{Sum: fmt.Sprintf("%x", sha256.Sum256(data))}}
 	p.policy()
 	if len(r.errs) == 0 {
 		p.checkNames()

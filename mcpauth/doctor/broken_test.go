@@ -114,6 +114,8 @@ var brokenServers = []broken{
 		want: "connect/not-found", status: doctor.Fail, symptom: doctor.NoBrowser, cure: "401 before 404"},
 	{name: "403 without a token", change: func(w *world) { w.endpoint = answer(403) },
 		want: "connect/403-instead-of-401", status: doctor.Fail, symptom: doctor.NoBrowser, cure: "answer 401, not 403"},
+	{name: "a proxy that sends its own name as Host", change: func(w *world) { w.endpoint = answer(403) },
+		want: "connect/403-instead-of-401", status: doctor.Fail, symptom: doctor.NoBrowser, cure: "pass on the public host name"},
 	{name: "400 without a token", change: func(w *world) { w.endpoint = answer(400) },
 		want: "connect/before-401", status: doctor.Fail, symptom: doctor.NoBrowser, cure: "answer 401 first"},
 	{name: "500 without a token", change: func(w *world) { w.endpoint = answer(500) },

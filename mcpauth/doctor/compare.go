@@ -307,7 +307,7 @@ func (t *token) judgeSignature(p published, c *censor) Finding {
 		f.Status, f.Symptom, f.Got = Pass, "", "verified with a published key"
 	case tried == 0:
 		f.Cause, f.Got = "unknown-key", "no published key fits kid "+c.quote(text(t.header, "kid"))+" and alg "+c.quote(text(t.header, "alg"))
-		f.Cure = "publish the signing key at jwks_uri, or send the client to the authorization server that the resource lists; some providers sign tokens for their own interfaces with keys that they do not publish"
+		f.Cure = "publish the signing key at jwks_uri, or send the client to the authorization server that the resource lists; some providers sign tokens for their own interfaces with keys that they do not publish. A token from before the keys were changed has to be replaced by a new one"
 	default:
 		f.Cause, f.Got = "bad", "the signature is not that of the published key"
 		f.Cure = "see that jwks_uri belongs to this issuer, and that nothing changes the token on its way"

@@ -155,7 +155,7 @@ func (v *visit) judgeProbe(name string, a *answer) {
 		f.Cure = fmt.Sprintf("the router answers %d before the check sees the request; put the check in front of the router, so that 401 comes first on POST, GET and DELETE", a.status)
 	case a.status == http.StatusForbidden:
 		f.Cause = "403-instead-of-401"
-		f.Cure = "answer 401, not 403, where there is no token: clients begin a login after 401 only; if a firewall or a check of Host or Origin answered, let this request through"
+		f.Cure = "answer 401, not 403, where there is no token: clients begin a login after 401 only; if a firewall answered, let this request through; if a check of Host did, as servers on loopback make one, have the proxy in front pass on the public host name"
 	case a.status == http.StatusTooManyRequests || a.status >= 500:
 		f.Cause = "server-error"
 		f.Cure = "see the log of the server or of the proxy in front of it; without a token nothing should fail but the check"

@@ -268,6 +268,8 @@ func (v *visit) judgeCall(name string, a *answer) {
 		f.Cause, f.Cure = "limited", "wait for as long as Retry-After says, and try again"
 	case a.status == http.StatusServiceUnavailable:
 		f.Cause, f.Cure = "unavailable", v.unavailableCure()
+	case a.status == http.StatusUnsupportedMediaType:
+		f.Cause, f.Cure = "no-answer", "the server saw no plain JSON, and JSON was sent: see which proxy or gateway in front removes or changes Content-Type, or adds Content-Encoding"
 	case !a.ok() || !ok:
 		f.Cause, f.Cure = "no-answer", "the token was let in; see what the MCP server behind the check makes of this request"
 	case m.Error != nil:
@@ -331,6 +333,9 @@ func (v *visit) judgeForbidden(f *Finding, name string, a *answer) {
 		f.Got += ", wants " + v.list(wanted)
 	}
 	switch {
+	case len(r.lines) == 0 && v.failed("connect/403-instead-of-401"):
+		f.Cause = "bare"
+		f.Cure = "connect/403-instead-of-401: the same answer comes without a token, so it is not about the token; repair that first"
 	case len(r.lines) == 0:
 		f.Cause = "bare"
 		f.Cure = v.likeliest(Forbidden, "a 403 without a challenge: no scope can cure it. It is a role, a policy or another session, and the server's log says which; the token has "+v.token.holdings(&v.censor)+". A role has to be given to the user at the authorization server, or read from the claim that has it (Mapper.RoleClaims)")
@@ -355,6 +360,11 @@ func (v *visit) judgeForbidden(f *Finding, name string, a *answer) {
 		f.Cause = "scopes"
 		f.Cure = "every call needs these scopes: name them in the first challenge, so that clients ask for them, and grant them to user and client at the authorization server"
 	}
+}
+
+// failed reports whether a failure with this ID was found.
+func (v *visit) failed(id string) bool {
+	return slices.ContainsFunc(v.report.Findings, func(f Finding) bool { return f.Status == Fail && f.ID() == id })
 }
 
 // likeliest is the cure of the first failure of the token that has this symptom.

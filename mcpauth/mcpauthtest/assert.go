@@ -289,5 +289,8 @@ func came(resp *http.Response) string {
 	if text != "" {
 		b.WriteString("\n\t" + strings.ReplaceAll(text, "\n", "\n\t"))
 	}
+	if resp.StatusCode == http.StatusNotFound && text == "404 page not found" { // of http.NotFound
+		b.WriteString("\n\tan http.ServeMux has nothing at this path: give the client the mux of Middleware.Mount, and Config.Resource as its resource")
+	}
 	return b.String()
 }

@@ -145,6 +145,15 @@ func TestAssertions_LongBody(t *testing.T) {
 	require.Contains(t, says, "xxx...")
 }
 
+// The commonest mistake of a test says nothing about rules: the client asks at another path than the one that is served.
+func TestAssertions_NothingIsThere(t *testing.T) {
+	const hint = "an http.ServeMux has nothing at this path: give the client the mux of Middleware.Mount, and Config.Resource as its resource"
+	_, resp := mcpauthtest.NewClient(t, http.NewServeMux(), resource, "").CallTool("read_file", nil)
+	require.Contains(t, watched(t, func(f testing.TB) { mcpauthtest.AssertAllowed(f, resp) }), "came: 404 Not Found\n\t404 page not found\n\t"+hint)
+	other := response(404, `{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"no"}}`)
+	require.NotContains(t, watched(t, func(f testing.TB) { mcpauthtest.AssertAllowed(f, other) }), "ServeMux")
+}
+
 func TestAssertMetadata(t *testing.T) {
 	const good = `{"resource":"` + resource + `","authorization_servers":["https://login.example.com"]}`
 	serve := func(status int, contentType, body string) http.Handler {

@@ -36,6 +36,10 @@
 //	is := mcpauthtest.NewIssuerLike(t, cfg.Resource, cfg.Issuers[0])
 //	cfg.Issuers[0] = is.Config()
 //
+// So have one function make the Config of your server, and another one its tools, for main and for tests. Rules that stand
+// in a policy file are loaded as ever, with mcpauth.Middleware.LoadPolicyFile, before [RequireRules] or [CheckMatrix]. Tests
+// that need no Redis get a Config whose Limits.Store and DPoP.Replay are nil, and mcpauth.NewRevocations(nil, nil).
+//
 // # Who may do what
 //
 // [Matrix] prints a table of tools, prompts and resources by callers, and [CheckMatrix] keeps it in a file, so
@@ -61,12 +65,17 @@
 //
 //	clock := mcpauthtest.NewClock(time.Time{})
 //	is.Now, cfg.Now = clock.Now, clock.Now // before mcpauth.New
+//	cfg.Revoked = mcpauth.NewRevocations(nil, clock.Now).Revoked // if there are revocations: they have a clock, too
 //	...
 //	clock.Advance(time.Hour) // the tokens of before have expired
 //	is.Rotate()
 //	clock.Advance(10 * time.Second) // servers fetch keys no sooner again
 //
-// Where a server answers something else than a test expects, its Config.Logger says why.
+// Where a server answers something else than a test expects, its Config.Logger says why; t.Output (Go 1.25) puts that into
+// the test's output: cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil)).
+//
+// API keys need no issuer: put one into the Header of a [NewClient] without a token. They are no column of a Matrix, since
+// what they lack is refused for good.
 //
 // [Issuer.OpaqueToken] makes tokens that a server must ask about (RFC 7662), with the configuration of
 // [Issuer.Introspection]; [Issuer.RevokeToken] ends them.

@@ -14,7 +14,7 @@ import (
 // One store for all that replicas share. What Check says of a Redis without an append-only file is a warning
 // here; all else keeps the server from starting.
 func Example() {
-	client := redis.NewClient(&redis.Options{Addr: "redis:6379", ContextTimeoutEnabled: true})
+	client := redis.NewClient(&redis.Options{Addr: "redis:6379", ContextTimeoutEnabled: true, DialerRetries: 1})
 	store, err := redisstore.New(redisstore.Options{Client: client})
 	if err != nil {
 		log.Fatal(err)

@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
-	client := redis.NewClient(&redis.Options{Addr: *address, ContextTimeoutEnabled: true})
+	client := redis.NewClient(&redis.Options{Addr: *address, ContextTimeoutEnabled: true, DialerRetries: 1})
 	defer client.Close()
 	r, err := replica.New(replica.Config{Resource: *resource, Issuer: *issuer, Redis: client, NonceKeys: keys, Rate: limit, Timeout: *timeout, Logger: logger})
 	if err != nil {

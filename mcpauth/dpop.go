@@ -186,17 +186,15 @@ func (m *Middleware) possession(out http.Header, r *http.Request, used schemes, 
 		// RFC 9449, Section 7.2, with a proof or without. Both lines say so: the scheme was wrong, and the
 		// token is no good under it (CH-20).
 		return proof, &refusal{m.invalidToken(bearerScheme|dpopScheme, "The access token is bound to a key and needs the scheme DPoP with its proof"),
-			explanation{reason: ReasonDPoPDowngrade, expected: "the scheme DPoP, since the token has cnf.jkt", got: "Bearer",
-				cure: "the client must send a token of token_type DPoP with a proof; if it never asked for one, somebody else is using its token"}}
+			explanation{reason: ReasonDPoPDowngrade, expected: "the scheme DPoP, since the token has cnf.jkt", got: "Bearer"}}
 	case used == dpopScheme && t.binding.key == "":
 		return proof, &refusal{m.invalidToken(used, "The access token is not bound to a key"), // RFC 9449, Section 7.1
-			explanation{reason: ReasonNotBound, expected: "a token with cnf.jkt under the scheme DPoP", got: "one without",
-				cure: "the authorization server did not bind it: does it support DPoP, and did the client send a proof to its token endpoint?"}}
+			explanation{reason: ReasonNotBound, expected: "a token with cnf.jkt under the scheme DPoP", got: "one without"}}
 	case used == dpopScheme:
 		fields := r.Header["Dpop"]
 		if len(fields) != 1 {
 			return proof, m.badProof(out, &dpop.Error{Code: codeInvalidProof, Reason: dpop.ReasonCount, Expected: "exactly one DPoP field",
-				Got: countOf(len(fields)), Cure: "the client must send one proof with each request"})
+				Got: countOf(len(fields))})
 		}
 		known := t.proofKey.Load()
 		var err error
@@ -294,8 +292,7 @@ func (m *Middleware) firstUse(ctx context.Context, t *accessToken, proof dpop.Pr
 		return &refusal{answer{
 			status: http.StatusUnauthorized, code: codeInvalidProof, metadata: m.metadataURL,
 			challenges: m.challenges(m.schemes, dpopScheme, codeInvalidProof, "The proof was used before", nil, m.names),
-		}, explanation{reason: ReasonProofReplayed, expected: "a new proof", got: "one that was used before",
-			cure: "the client must make a new proof, with a new jti, for each request and each retry; if it does, somebody repeats its requests"}}
+		}, explanation{reason: ReasonProofReplayed, expected: "a new proof", got: "one that was used before"}}
 	}
 	return nil
 }

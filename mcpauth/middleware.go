@@ -169,11 +169,9 @@ func (h *protected) browserAllowed(w http.ResponseWriter, r *http.Request) bool 
 	if host && m.origins.Origin(r) {
 		return true
 	}
-	why := explanation{reason: ReasonHost, expected: "the host of the resource, or a loopback name", got: loggable(r.Host),
-		cure: "have the proxy in front pass on the public host name"}
+	why := explanation{reason: ReasonHost, expected: "the host of the resource, or a loopback name", got: loggable(r.Host)}
 	if host {
-		why = explanation{reason: ReasonOrigin, expected: "no Origin, or one that is allowed", got: loggable(r.Header.Get("Origin")),
-			cure: "add the origin to Config.Origins if its pages may call this server"}
+		why = explanation{reason: ReasonOrigin, expected: "no Origin, or one that is allowed", got: loggable(r.Header.Get("Origin"))}
 	}
 	a := answer{status: http.StatusForbidden}
 	m.refuseRequest(r, nil, a.status, &why)

@@ -134,8 +134,7 @@ func (h *protected) stopped(w http.ResponseWriter, r *http.Request, req *request
 // refuseUnprotected answers a request that would reach an unguarded server.
 func (h *protected) refuseUnprotected(w http.ResponseWriter, r *http.Request, req *request, id json.RawMessage) {
 	a := unavailable(0)
-	h.m.refuseRequest(r, req, a.status, &explanation{reason: ReasonUnprotected, expected: "a server that was given to Protect", got: "another server",
-		cure: "call auth.Protect(server) for every server that getServer returns; the SDK's SSEHandler cannot be protected"})
+	h.m.refuseRequest(r, req, a.status, &explanation{reason: ReasonUnprotected, expected: "a server that was given to Protect", got: "another server"})
 	a.write(w, r, id)
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -217,14 +218,17 @@ type Middleware struct {
 	names *scopes.Mapping // what clients are told to ask for, where no issuer is known
 	rules table
 
-	plain     []string // the WWW-Authenticate lines of a 401 without credentials
-	anonymous *refusal // of a request without credentials, made once: scanners send many
-	report    reporter
+	plain     []string    // the WWW-Authenticate lines of a 401 without credentials
+	anonymous *refusal    // of a request without credentials, made once: scanners send many
 	published atomic.Bool // somebody has the metadata handler
-	verified  atomic.Int64
-	offers    atomic.Pointer[[targets][]string] // what a server had at its first request
-	sessions  sessions
-	warnings  []string
+
+	startOnce     sync.Once
+	startReported atomic.Bool // so that later requests do not wait for startOnce
+
+	verified atomic.Int64
+	offers   atomic.Pointer[[targets][]string] // what a server had at its first request
+	sessions sessions
+	warnings []string
 }
 
 // New validates the whole Config and reports every mistake in it, joined, each with the field and

@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -76,7 +76,7 @@ type protected struct {
 	isSDK bool
 	probe probe
 
-	behind flag // the SDK's handler has been seen behind a handler of unknown kind
+	behind atomic.Bool // the SDK's handler has been seen behind a handler of unknown kind
 }
 
 func (h *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -115,12 +115,12 @@ func (h *protected) admit(w http.ResponseWriter, r *http.Request) (inner *http.R
 	defer func() {
 		if v := recover(); v != nil {
 			inner, req = nil, nil
-			m.report.broken(r.Context(), m, fmt.Errorf("%v", v))
+			m.reportPanic(r.Context(), v)
 			a := unavailable(0)
 			a.write(w, r, nil)
 		}
 	}()
-	m.report.start(m)
+	m.reportStart()
 	m.origins.Expose(w.Header(), r)
 	if !h.browserAllowed(w, r) {
 		return nil, nil

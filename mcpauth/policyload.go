@@ -67,7 +67,7 @@ func (m *Middleware) LoadPolicy(data []byte) error {
 		mistakes = m.checkPolicy(file)
 	}
 	if len(mistakes) == 0 {
-		mistakes = m.rules.replace(m, file)
+		mistakes = m.rules.replace(file)
 	}
 	if len(mistakes) == 0 {
 		if offered := m.offers.Load(); offered != nil {

@@ -6,12 +6,12 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -22,8 +22,8 @@ import (
 // handler; the guard notes it and answers, and without a guard nothing notes it.
 type probe struct {
 	mu    sync.Mutex
-	ok    flag
-	mixed flag // getServer chooses among servers, and one of them is unguarded
+	ok    atomic.Bool
+	mixed atomic.Bool // getServer chooses among servers, and one of them is unguarded
 }
 
 // passed reports whether requests may go through. A failed probe is repeated with every request, so a
@@ -194,7 +194,7 @@ func (h *protected) ping(r *http.Request, req *request, session bool) finding {
 			if v := recover(); v == any(errUnprotected) {
 				result = unguarded
 			} else if v != nil {
-				h.m.report.broken(ctx, h.m, fmt.Errorf("%v", v))
+				h.m.reportPanic(ctx, v)
 			}
 			found <- result
 		}()

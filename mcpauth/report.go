@@ -2,29 +2,23 @@ package mcpauth
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// A reporter tells the operator what happens: one line per refusal, and a summary at the first
-// request, when the rules have been declared.
-type reporter struct {
-	once sync.Once
-	done atomic.Bool
-}
-
-func (rep *reporter) start(m *Middleware) {
-	if rep.done.Load() {
+// reportStart says at the first request, when the rules have been declared, what is protected and what in the Config looks
+// wrong.
+func (m *Middleware) reportStart() {
+	if m.startReported.Load() {
 		return
 	}
-	rep.once.Do(func() {
-		defer rep.done.Store(true)
+	m.startOnce.Do(func() {
+		defer m.startReported.Store(true)
 		issuers := make([]string, len(m.issuers))
 		for i, in := range m.issuers {
 			issuers[i] = in.url
@@ -47,15 +41,15 @@ func (rep *reporter) start(m *Middleware) {
 	})
 }
 
-// broken reports a panic in a check. What was thrown is ours, not the client's.
-func (rep *reporter) broken(ctx context.Context, m *Middleware, err error) {
+// reportPanic reports a panic in a check or a hook, by what was thrown.
+func (m *Middleware) reportPanic(ctx context.Context, thrown any) {
 	defer func() { _ = recover() }() // it may have been the log itself, or OnDecision
-	why := explanation{reason: ReasonPanic, expected: "hooks that return", got: "a panic", err: err}
-	m.report.refusal(ctx, m, nil, pending{}, http.StatusServiceUnavailable, &why, summary{})
+	why := explanation{reason: ReasonPanic, expected: "hooks that return", got: "a panic", err: fmt.Errorf("%v", thrown)}
+	m.reportRefusal(ctx, nil, pending{}, http.StatusServiceUnavailable, &why, summary{})
 }
 
-// refusal reports what is refused without a rule being asked: to the log, and then to OnDecision.
-func (rep *reporter) refusal(ctx context.Context, m *Middleware, p *Principal, o pending, status int, shared *explanation, s summary) {
+// reportRefusal reports what is refused without a rule being asked: to the log, and then to OnDecision.
+func (m *Middleware) reportRefusal(ctx context.Context, p *Principal, o pending, status int, shared *explanation, s summary) {
 	own := *shared // several requests may share one
 	why := &own
 	why.withCure()
@@ -93,7 +87,7 @@ func (m *Middleware) refuseRequest(r *http.Request, req *request, status int, wh
 	if req != nil {
 		p = req.principal
 	}
-	m.report.refusal(r.Context(), m, p, pending{}, status, why, summaryOf(r))
+	m.reportRefusal(r.Context(), p, pending{}, status, why, summaryOf(r))
 }
 
 // reportOperation reports the decision about one operation. e is nil where it is allowed; in a batch

@@ -12,8 +12,6 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/auth"
 )
 
-type flag = atomic.Bool
-
 // A request is one HTTP request that is being served. It is also the context of its inner handler:
 // one allocation carries the caller, the SDK's TokenInfo, and the request that the inner handler gets. None
 // of it is used again for another request: the SDK's tools may outlive this one, and one may append to the
@@ -32,7 +30,7 @@ type request struct {
 	hidesAddress  bool          // the SDK's own check of Host is left out
 	unknown       *protected    // a handler of unknown kind, told when somebody behind it asks for the TokenInfo; nil: no need to know
 	outer         *http.Request // what it was given
-	asked         flag          // the SDK is behind, under whatever wrapper
+	asked         atomic.Bool   // the SDK is behind, under whatever wrapper
 }
 
 // known is the part of a request that its TokenInfo leads to. The SDK hands that to tools, which may
@@ -43,9 +41,9 @@ type known struct {
 	of        *mark
 	principal *Principal
 	http      summary
-	rules     uint64 // the serial number of those by which Wrap has decided
-	isProbe   bool   // made by probe.go
-	reached   flag   // a guard has seen it
+	rules     uint64      // the serial number of those by which Wrap has decided
+	isProbe   bool        // made by probe.go
+	reached   atomic.Bool // a guard has seen it
 }
 
 // String keeps a context or a TokenInfo that somebody prints from showing what it leads to: package fmt looks into

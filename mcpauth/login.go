@@ -232,8 +232,8 @@ func common(a, b []string) []string {
 
 // recent reports whether the user signed in no longer ago than maxAge, and not in the future.
 func (m *Middleware) recent(p *Principal, maxAge time.Duration) bool {
-	var at time.Time
-	if ok, err := p.Claim("/auth_time", &at); !ok || err != nil {
+	at := p.signedIn()
+	if at.IsZero() {
 		return false
 	}
 	age := m.now().Sub(at)

@@ -62,13 +62,6 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 	return &protected{m: m, next: next, isSDK: isSDK}
 }
 
-// Mount registers the protected handler at the path of the resource, and the metadata document at its
-// well-known path. It registers no host and no other path: see [Middleware.MountHost]. It panics with a cure
-// where another resource of the mux has these paths, as with Config.RootMetadata for more than one.
-func (m *Middleware) Mount(mux *http.ServeMux, handler http.Handler) {
-	m.mount(mux, []string{""}, handler)
-}
-
 // A protected handler is what Wrap returns.
 type protected struct {
 	m     *Middleware
@@ -371,16 +364,6 @@ func gravity(e *Error) int {
 		return 1
 	}
 	return incurable
-}
-
-// describe notes what kind of request this is.
-func (req *request) describe(r *http.Request, ops []pending) {
-	req.standalone = r.Method == http.MethodGet
-	for _, o := range ops {
-		req.standalone = req.standalone || o.op.Method == "subscriptions/listen"
-		// Notifications are answered before the guard sees them, and so may be what has no id.
-		req.guardExpected = req.guardExpected || o.id != nil && o.op.Method != ""
-	}
 }
 
 // leftOf is how long the token of p still counts.

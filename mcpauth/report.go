@@ -156,7 +156,7 @@ func (m *Middleware) explain(p *Principal, op Operation, v verdict, e *Error) ex
 		if v.login != nil {
 			why.expected = v.login.String()
 		}
-		why.got = "acr " + orNone(loggable(p.text("acr"))) + ", auth_time " + orNone(p.signedIn())
+		why.got = "acr " + orNone(loggable(p.text("acr"))) + ", auth_time " + orNone(stampOf(p.signedIn()))
 		why.cure = "the client can have the user sign in anew with the acr_values and max_age of the challenge; if it does and the token still lacks them, have the authorization server write acr and auth_time into access tokens (RFC 9470, Section 6)"
 	case ReasonNoLogin:
 		why.expected, why.got = "a sign-in as RequireLogin asks for", "credentials that cannot bring it"
@@ -256,13 +256,12 @@ func orNone(s string) string {
 	return s
 }
 
-// signedIn is the auth_time claim for a log.
-func (p *Principal) signedIn() string {
-	var at time.Time
-	if ok, err := p.Claim("/auth_time", &at); !ok || err != nil {
+// stampOf is a time for a log; empty where there is none.
+func stampOf(t time.Time) string {
+	if t.IsZero() {
 		return ""
 	}
-	return at.Format(time.RFC3339)
+	return t.Format(time.RFC3339)
 }
 
 func listed(names []string) string {
@@ -275,33 +274,4 @@ func listed(names []string) string {
 		names = names[:20]
 	}
 	return loggable(strings.Join(slices.Clone(names), " ")) + more
-}
-
-// headerTrace reads the trace id of a traceparent header.
-func headerTrace(h http.Header) string {
-	if values := h["Traceparent"]; len(values) == 1 {
-		return traceID(values[0])
-	}
-	return ""
-}
-
-// traceID reads the trace id of a traceparent of version 00 (W3C Trace Context, Section 3.2).
-func traceID(v string) string {
-	if len(v) != 55 {
-		return ""
-	}
-	for i := range len(v) {
-		c := v[i]
-		if i == 2 || i == 35 || i == 52 {
-			if c != '-' {
-				return ""
-			}
-		} else if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
-			return ""
-		}
-	}
-	if id := v[3:35]; v[:2] == "00" && id != strings.Repeat("0", 32) {
-		return id
-	}
-	return ""
 }

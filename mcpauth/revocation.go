@@ -170,12 +170,6 @@ func revocationID(issuer string, kind byte, name string) RevocationID {
 	return sha256.Sum256(append(buf, name...))
 }
 
-// text is a claim that is a string, or empty.
-func (p *Principal) text(claim string) string {
-	s, _ := p.fields().claims[claim].(string)
-	return s
-}
-
 type revocationEntry struct {
 	before int64
 	until  time.Time

@@ -236,77 +236,10 @@ type Middleware struct {
 // by [Middleware.Ready].
 func New(cfg Config) (*Middleware, error) {
 	var errs mistakes
-	m := &Middleware{
-		mark:     new(mark),
-		resource: cfg.Resource, base: slices.Clone(cfg.BaseScopes), realm: cfg.Realm, maxBody: cfg.MaxBodyBytes,
-		rootMetadata: cfg.RootMetadata, keepStreams: cfg.KeepStreams, perUser: cfg.SessionPerUser, conceal: cfg.Conceal, guests: slices.Clone(cfg.Guests), listing: cfg.Listing, stepUp: cfg.StepUp,
-		policy: cfg.Policy, listPolicy: cfg.ListPolicy, audited: cloneNames(cfg.AuditArguments), onDecision: cfg.OnDecision, revoked: cfg.Revoked, now: cfg.Now, log: cfg.Logger,
-	}
-	if m.now == nil {
-		m.now = time.Now
-	}
-	if m.log == nil {
-		m.log = slog.New(slog.DiscardHandler)
-	}
-	if m.conceal {
-		m.listing = ListAllowed
-	}
-	if cfg.Listing > ListAll {
-		errs.add("Listing", "%d is no Listing; write ListObtainable, ListAllowed or ListAll", cfg.Listing)
-	}
-	if cfg.StepUp > StepUpWithGranted {
-		errs.add("StepUp", "%d is no StepUp; write StepUpByRevision, StepUpNeeded or StepUpWithGranted", cfg.StepUp)
-	}
-	switch {
-	case m.maxBody == 0:
-		m.maxBody = defaultMaxBody
-	case m.maxBody < 0 || m.maxBody > maxMaxBody:
-		errs.add("MaxBodyBytes", "%d is not between 1 and %d; leave it 0 for 4 MiB", m.maxBody, maxMaxBody)
-	}
-	if authheader.Description(cfg.Realm) != cfg.Realm {
-		errs.add("Realm", "write at most 200 printable ASCII characters without quotes, backslashes and equals signs")
-	}
-	for _, s := range cfg.BaseScopes {
-		switch {
-		case !authheader.ValidScope(s):
-			errs.add("BaseScopes", "%q is no scope; write one per element, in ASCII without space, quote and backslash (RFC 6749, Section 3.3)", s)
-		case s == offlineAccess:
-			errs.add("BaseScopes", "%q is for clients to ask for, not for resources (MCP, Refresh Tokens); remove it", s)
-		}
-	}
-	for _, method := range cfg.Guests {
-		if !slices.Contains(guestMethods, method) {
-			errs.add("Guests", "%q is not for guests; write some of %s", method, strings.Join(guestMethods, ", "))
-		}
-	}
-	if cfg.Conceal && !cfg.Unlisted.IsZero() {
-		errs.add("Conceal", "goes with the zero Unlisted only: what is concealed must be answered like what does not exist")
-	}
-	m.base = dedupe(m.base)
-	m.rules.base, m.rules.unlisted = m.base, cfg.Unlisted
-
-	if m.stdioOnly = cfg.StdioOnly; cfg.StdioOnly && cfg.Resource == "" {
-		cfg.Resource = "http://localhost/stdio" // nobody hears of it
-		if len(cfg.Issuers) > 0 {
-			errs.add("Resource", "is empty; tokens must name it as their audience")
-		}
-	}
-	warnings, err := prm.ValidateResource(cfg.Resource)
-	if err != nil {
-		errs.add("Resource", "%w", err)
-		cfg.Resource = "https://resource.invalid/" // so that the other fields are checked as well
-	}
-	m.metadataURL, _ = prm.WellKnownURL(cfg.Resource)
-	m.path, _ = resourcePath(cfg.Resource)
-	for _, w := range warnings {
-		m.warnings = append(m.warnings, "Resource: "+w)
-	}
-	if m.path == "/" {
-		m.warnings = append(m.warnings, "Resource: it has no path, so the endpoint is /; most servers use /mcp")
-	}
-	if len(m.base) == 0 && (cfg.Metadata == nil || len(cfg.Metadata.ScopesSupported) == 0) {
-		m.warnings = append(m.warnings, "BaseScopes: it is empty, so clients ask for no scope, or for every one, at their first login")
-	}
+	m := newMiddleware(cfg)
+	m.checkChoices(cfg, &errs)
+	cfg.Resource = m.checkResource(cfg, &errs)
+	m.checkBase(cfg, &errs)
 	m.stripped = []string{"Authorization", "Proxy-Authorization", "Dpop"}
 	if len(cfg.Issuers) > 0 {
 		m.addIssuers(cfg, &errs)
@@ -320,6 +253,7 @@ func New(cfg Config) (*Middleware, error) {
 	m.rules.clients = cloneClients(cfg.Clients)
 	m.rules.rights = newRights(nil, m.rules.clients)
 	headers := m.addAuthenticators(cfg, &errs)
+	var err error
 	if m.origins, err = cors.New(cors.Config{Resource: cfg.Resource, Origins: cfg.Origins, Headers: headers}); err != nil {
 		errs.add("Origins", "%w", err)
 	}
@@ -343,6 +277,96 @@ func New(cfg Config) (*Middleware, error) {
 		m.anonymous.why.got = "none, or none that anybody takes for his own"
 	}
 	return m, nil
+}
+
+// newMiddleware takes over what needs no more than a copy and a default.
+func newMiddleware(cfg Config) *Middleware {
+	m := &Middleware{
+		mark: new(mark), resource: cfg.Resource, realm: cfg.Realm, maxBody: cfg.MaxBodyBytes,
+		base: dedupe(cfg.BaseScopes), guests: slices.Clone(cfg.Guests), audited: cloneNames(cfg.AuditArguments),
+		rootMetadata: cfg.RootMetadata, keepStreams: cfg.KeepStreams, perUser: cfg.SessionPerUser, stdioOnly: cfg.StdioOnly,
+		conceal: cfg.Conceal, listing: cfg.Listing, stepUp: cfg.StepUp,
+		policy: cfg.Policy, listPolicy: cfg.ListPolicy, onDecision: cfg.OnDecision, revoked: cfg.Revoked,
+		now: cfg.Now, log: cfg.Logger,
+	}
+	if m.now == nil {
+		m.now = time.Now
+	}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
+	if m.maxBody == 0 {
+		m.maxBody = defaultMaxBody
+	}
+	if m.conceal {
+		m.listing = ListAllowed
+	}
+	m.rules.base, m.rules.unlisted = m.base, cfg.Unlisted
+	return m
+}
+
+// checkChoices checks the fields that are right or wrong by themselves.
+func (m *Middleware) checkChoices(cfg Config, errs *mistakes) {
+	if cfg.Listing > ListAll {
+		errs.add("Listing", "%d is no Listing; write ListObtainable, ListAllowed or ListAll", cfg.Listing)
+	}
+	if cfg.StepUp > StepUpWithGranted {
+		errs.add("StepUp", "%d is no StepUp; write StepUpByRevision, StepUpNeeded or StepUpWithGranted", cfg.StepUp)
+	}
+	if m.maxBody < 0 || m.maxBody > maxMaxBody {
+		errs.add("MaxBodyBytes", "%d is not between 1 and %d; leave it 0 for 4 MiB", m.maxBody, maxMaxBody)
+	}
+	if authheader.Description(cfg.Realm) != cfg.Realm {
+		errs.add("Realm", "write at most 200 printable ASCII characters without quotes, backslashes and equals signs")
+	}
+	for _, method := range cfg.Guests {
+		if !slices.Contains(guestMethods, method) {
+			errs.add("Guests", "%q is not for guests; write some of %s", method, strings.Join(guestMethods, ", "))
+		}
+	}
+	if cfg.Conceal && !cfg.Unlisted.IsZero() {
+		errs.add("Conceal", "goes with the zero Unlisted only: what is concealed must be answered like what does not exist")
+	}
+}
+
+// checkBase checks Config.BaseScopes.
+func (m *Middleware) checkBase(cfg Config, errs *mistakes) {
+	for _, s := range cfg.BaseScopes {
+		if err := scopes.CheckScope(s); err != nil {
+			errs.add("BaseScopes", "%w", err)
+		} else if s == offlineAccess {
+			errs.add("BaseScopes", "%q is for clients to ask for, not for resources (MCP, Refresh Tokens); remove it", s)
+		}
+	}
+	if len(m.base) == 0 && (cfg.Metadata == nil || len(cfg.Metadata.ScopesSupported) == 0) {
+		m.warnings = append(m.warnings, "BaseScopes: it is empty, so clients ask for no scope, or for every one, at their first login")
+	}
+}
+
+// checkResource checks Config.Resource, and returns it as it was or, where there is none that could be used, one with
+// which the other fields can be checked all the same.
+func (m *Middleware) checkResource(cfg Config, errs *mistakes) string {
+	resource := cfg.Resource
+	if cfg.StdioOnly && resource == "" {
+		resource = "http://localhost/stdio" // nobody hears of it
+		if len(cfg.Issuers) > 0 {
+			errs.add("Resource", "is empty; tokens must name it as their audience")
+		}
+	}
+	warnings, err := prm.ValidateResource(resource)
+	if err != nil {
+		errs.add("Resource", "%w", err)
+		resource = "https://resource.invalid/"
+	}
+	m.metadataURL, _ = prm.WellKnownURL(resource)
+	m.path, _ = resourcePath(resource)
+	for _, w := range warnings {
+		m.warnings = append(m.warnings, "Resource: "+w)
+	}
+	if m.path == "/" {
+		m.warnings = append(m.warnings, "Resource: it has no path, so the endpoint is /; most servers use /mcp")
+	}
+	return resource
 }
 
 // mistakes collects what is wrong with a Config.

@@ -176,61 +176,17 @@ func (h *protected) browserAllowed(w http.ResponseWriter, r *http.Request) bool 
 // admitOperations decides what the request asks for, and returns nil when it has answered.
 func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req *request) *http.Request {
 	m := h.m
-	stop := func(a answer, id json.RawMessage) *http.Request {
-		a.write(w, r, id)
+	revision := first(r.Header, "Mcp-Protocol-Version")
+	var room [1]pending // batches are rare
+	ops, body, ok := m.readOperations(w, r, req, revision, room[:0])
+	if !ok {
 		return nil
 	}
-	for _, name := range singleHeaders {
-		if len(r.Header[name]) > 1 {
-			a := answer{status: http.StatusBadRequest, rpc: &rpcError{Code: -32600, Message: "the header " + name + " is repeated"}}
-			m.refuseRequest(r, req, a.status, &explanation{reason: ReasonRepeatedHeader, expected: "one field " + name, got: "several"})
-			return stop(a, peekRequestID(w, r))
-		}
-	}
-	revision := first(r.Header, "Mcp-Protocol-Version")
-
-	var room [1]pending // batches are rare
-	ops := room[:0]
-	var body []byte
-	switch r.Method {
-	case http.MethodPost:
-		var a answer
-		var why explanation
-		if body, a, why = m.readBody(w, r); why.reason != "" {
-			m.refuseRequest(r, req, a.status, &why)
-			return stop(a, nil)
-		}
-		env, err := envelope.Read(body, envelope.Options{AllowBatch: revision < revision20250618})
-		if err != nil {
-			var bad *envelope.Error
-			if !errors.As(err, &bad) {
-				bad = envelope.ErrSyntax
-			}
-			a := answer{status: http.StatusBadRequest, rpc: &rpcError{Code: bad.Code, Message: bad.Error()}}
-			if method := r.Header.Get("Mcp-Method"); bad == envelope.ErrTarget && revision >= revision20260728 && removed[method] {
-				// Not what its params fail to name is unknown, but the method (HTTP-15).
-				a = unknown(Operation{Method: method}, revision)
-			}
-			why := explainBody(bad)
-			m.refuseRequest(r, req, a.status, &why)
-			return stop(a, envelope.RequestID(body))
-		}
-		ops = pendingOf(ops, env)
-	case http.MethodGet, http.MethodDelete:
-		ops = append(ops, pending{op: Operation{Method: r.Method}})
-	default:
-		limitUnread(w, r)
-		a := answer{status: http.StatusMethodNotAllowed, allow: allowedMethods}
-		m.refuseRequest(r, req, a.status, &explanation{reason: ReasonMethod, expected: allowedMethods, got: loggable(r.Method)})
-		return stop(a, nil)
-	}
-
 	sessionless := revision >= revision20260728
 	if !sessionless {
 		if why := m.sessionRefused(req.principal, r); why.reason != "" {
-			a := answer{status: http.StatusForbidden} // no token would help
-			m.refuseRequest(r, req, a.status, &why)
-			return stop(a, ops[0].id)
+			m.stop(w, r, req, answer{status: http.StatusForbidden}, why, ops[0].id) // no token would help
+			return nil
 		}
 	}
 	if (h.isSDK || h.behind.Load() || h.probe.mixed.Load()) && !h.probe.passed(h, r, req) {
@@ -239,7 +195,8 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 	}
 	header := m.withoutCredentials(r.Header)
 	if a := m.decide(r, req, header, ops, revision); a != nil {
-		return stop(*a, ops[0].id)
+		a.write(w, r, ops[0].id)
+		return nil
 	}
 	if h.isSDK {
 		decodeName(header)
@@ -252,6 +209,59 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, req 
 	}
 	req.describe(r, ops)
 	return req.inner(r, header, body)
+}
+
+// stop reports why a request goes no further, and answers it.
+func (m *Middleware) stop(w http.ResponseWriter, r *http.Request, req *request, a answer, why explanation, id json.RawMessage) {
+	m.refuseRequest(r, req, a.status, &why)
+	a.write(w, r, id)
+}
+
+// readOperations appends to ops, which is empty, all that a request asks for: there is always something. It also returns
+// the body of a POST. It reports false when it has refused the request for its form.
+func (m *Middleware) readOperations(w http.ResponseWriter, r *http.Request, req *request, revision string, ops []pending) (_ []pending, body []byte, ok bool) {
+	for _, name := range singleHeaders {
+		if len(r.Header[name]) > 1 {
+			m.stop(w, r, req, answer{status: http.StatusBadRequest, rpc: &rpcError{Code: -32600, Message: "the header " + name + " is repeated"}},
+				explanation{reason: ReasonRepeatedHeader, expected: "one field " + name, got: "several"}, peekRequestID(w, r))
+			return nil, nil, false
+		}
+	}
+	switch r.Method {
+	case http.MethodPost:
+		body, a, why := m.readBody(w, r)
+		if why.reason != "" {
+			m.stop(w, r, req, a, why, nil)
+			return nil, nil, false
+		}
+		env, err := envelope.Read(body, envelope.Options{AllowBatch: revision < revision20250618})
+		if err != nil {
+			a, why := refusedBody(r, err, revision)
+			m.stop(w, r, req, a, why, envelope.RequestID(body))
+			return nil, nil, false
+		}
+		return pendingOf(ops, env), body, true
+	case http.MethodGet, http.MethodDelete:
+		return append(ops, pending{op: Operation{Method: r.Method}}), nil, true
+	}
+	limitUnread(w, r)
+	m.stop(w, r, req, answer{status: http.StatusMethodNotAllowed, allow: allowedMethods},
+		explanation{reason: ReasonMethod, expected: allowedMethods, got: loggable(r.Method)}, nil)
+	return nil, nil, false
+}
+
+// refusedBody is the answer to a body that cannot be authorized.
+func refusedBody(r *http.Request, err error, revision string) (answer, explanation) {
+	var bad *envelope.Error
+	if !errors.As(err, &bad) {
+		bad = envelope.ErrSyntax
+	}
+	a := answer{status: http.StatusBadRequest, rpc: &rpcError{Code: bad.Code, Message: bad.Error()}}
+	if method := r.Header.Get("Mcp-Method"); bad == envelope.ErrTarget && revision >= revision20260728 && removed[method] {
+		// Not what its params fail to name is unknown, but the method (HTTP-15).
+		a = unknown(Operation{Method: method}, revision)
+	}
+	return a, explainBody(bad)
 }
 
 // removed are the methods that 2026-07-28 no longer has and whose params name something.
@@ -341,15 +351,22 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 			}
 		}
 	}
-	var a answer
-	switch {
-	case e.Reason == ReasonNoRule || e.Reason == ReasonUnsafeURI,
-		m.conceal && (e.Reason == ReasonInsufficientScope || e.Reason == ReasonFixedGrant || e.Reason == ReasonRole || e.Reason == ReasonClientLimit || e.Reason == ReasonLogin || e.Reason == ReasonNoLogin):
+	a := m.refused(e, req.principal, revision)
+	if m.concealed(e.Reason) {
 		a = unknown(ops[first].op, revision)
-	default:
-		a = m.refused(e, req.principal, revision)
 	}
 	return &a
+}
+
+// concealed reports whether an operation that is refused for this reason is answered as one that does not exist.
+func (m *Middleware) concealed(reason Reason) bool {
+	switch reason {
+	case ReasonNoRule, ReasonUnsafeURI:
+		return true
+	case ReasonInsufficientScope, ReasonFixedGrant, ReasonRole, ReasonClientLimit, ReasonLogin, ReasonNoLogin:
+		return m.conceal
+	}
+	return false
 }
 
 const incurable = 2

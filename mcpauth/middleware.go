@@ -351,10 +351,11 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 			}
 		}
 	}
-	a := m.refused(e, req.principal, revision)
 	if m.concealed(e.Reason) {
-		a = unknown(ops[first].op, revision)
+		a := unknown(ops[first].op, revision)
+		return &a
 	}
+	a := m.refused(e, req.principal, revision)
 	return &a
 }
 

@@ -138,7 +138,7 @@ func (h *protected) refuseUnprotected(w http.ResponseWriter, r *http.Request, re
 	a.write(w, r, id)
 }
 
-// What a ping finds.
+// A finding is what a ping finds.
 type finding byte
 
 const (
@@ -159,34 +159,10 @@ const pingDeadline = 5 * time.Second
 // ping plays the request r again, as far as getServer can see it, with a ping in its body; within the
 // session and at the revision of r, or as one that opens a session of its own.
 func (h *protected) ping(r *http.Request, req *request, session bool) finding {
-	revision := ""
-	if session {
-		revision = r.Header.Get("Mcp-Protocol-Version")
-	}
-	body, method := pingBody(revision)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), pingDeadline)
 	defer cancel()
 	trial := &request{Context: ctx, m: h.m, known: known{of: h.m.mark, principal: req.principal, http: req.http, isProbe: true}, hidesAddress: true}
-	out := r.WithContext(trial)
-	out.Method = http.MethodPost
-	out.Header = h.m.withoutCredentials(r.Header)
-	withoutDetours(out.Header)
-	for _, name := range aboutTheBody {
-		delete(out.Header, name)
-	}
-	if revision != "" {
-		out.Header.Set("Mcp-Protocol-Version", revision)
-	}
-	if revision >= revision20260728 {
-		out.Header.Set("Mcp-Method", method)
-	}
-	if !session || revision >= revision20260728 {
-		delete(out.Header, "Mcp-Session-Id")
-	}
-	out.Header.Set("Content-Type", "application/json")
-	out.Header.Set("Accept", "application/json, text/event-stream")
-	out.Body = io.NopCloser(strings.NewReader(body))
-	out.ContentLength = int64(len(body))
+	out := h.pingRequest(r, trial, session)
 	found := make(chan finding, 1)
 	go func() { // the SDK's handler waits for middleware that hangs, whatever its context says
 		result := unanswered
@@ -215,6 +191,36 @@ func (h *protected) ping(r *http.Request, req *request, session bool) finding {
 	case <-ctx.Done():
 		return unanswered
 	}
+}
+
+// pingRequest is r with a ping in its body, and without what is about the body that r has.
+func (h *protected) pingRequest(r *http.Request, trial *request, session bool) *http.Request {
+	revision := ""
+	if session {
+		revision = r.Header.Get("Mcp-Protocol-Version")
+	}
+	body, method := pingBody(revision)
+	out := r.WithContext(trial)
+	out.Method = http.MethodPost
+	out.Header = h.m.withoutCredentials(r.Header)
+	withoutDetours(out.Header)
+	for _, name := range aboutTheBody {
+		delete(out.Header, name)
+	}
+	if revision != "" {
+		out.Header.Set("Mcp-Protocol-Version", revision)
+	}
+	if revision >= revision20260728 {
+		out.Header.Set("Mcp-Method", method)
+	}
+	if !session || revision >= revision20260728 {
+		delete(out.Header, "Mcp-Session-Id")
+	}
+	out.Header.Set("Content-Type", "application/json")
+	out.Header.Set("Accept", "application/json, text/event-stream")
+	out.Body = io.NopCloser(strings.NewReader(body))
+	out.ContentLength = int64(len(body))
+	return out
 }
 
 // pingBody is the cheapest request that a server of this revision answers. From 2026-07-28 on that is

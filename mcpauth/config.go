@@ -78,12 +78,14 @@ type Config struct {
 	MutualTLS MutualTLS
 
 	Policy Policy // asked after the rule; nil allows
+
 	// ListPolicy is asked for each tool, prompt and resource that a list would show by the rules, with a Call
 	// that has no Arguments; an error hides it. Lists should hide what Policy refuses whatever the
 	// arguments, and nothing else. Nil hides nothing.
 	ListPolicy Policy
-	Listing    Listing // what lists show; zero: ListObtainable
-	StepUp     StepUp  // what a 403 names; zero: StepUpByRevision
+
+	Listing Listing // what lists show; zero: ListObtainable
+	StepUp  StepUp  // what a 403 names; zero: StepUpByRevision
 
 	// Conceal answers every operation that the caller's token does not allow as if it did not exist.
 	// Clients can then not step up. Lists show what is allowed, whatever Listing says. It does not go
@@ -145,16 +147,18 @@ type Config struct {
 	// request: see [Revocations]. An error is answered 503. Nil: no token is.
 	Revoked func(context.Context, *Principal) (bool, error)
 
-	// HTTPClient lends its Transport to requests for metadata and keys. It is copied; redirects,
-	// timeouts and sizes are always limited by this package. Its DialContext may lead to the address at which
-	// this server reaches an issuer that others reach by URL. Nil: a copy of http.DefaultTransport.
+	// HTTPClient lends its Transport to requests for metadata, keys and introspection. It is copied; redirects,
+	// timeouts and sizes are always limited by this package. Where this server reaches an issuer at another
+	// address than clients do, as in containers, the Transport's DialContext can lead there. Nil: a copy of
+	// http.DefaultTransport.
 	HTTPClient *http.Client
 
 	// Logger gets one line per refusal, with a stable reason, what was expected, what came, and what
 	// would cure it; and a summary at the first request. It is never given a token. Nil discards.
 	Logger *slog.Logger
 
-	// Now is the clock that judges tokens and spaces the fetches of keys, so it must go on. Nil: time.Now.
+	// Now is the clock that judges tokens and spaces the fetches of keys. It must not stand still, or keys are
+	// never fetched again. Nil: time.Now.
 	Now func() time.Time
 }
 

@@ -31,7 +31,8 @@ type DPoP struct {
 
 	// Window is how far the iat of a proof may lie from this server's clock, before or after. Nothing is
 	// added to it (RFC 9449, Section 11.1). Proofs are remembered for as long as it lets them be used, so
-	// a longer one costs memory. With Nonces, the time of the nonce counts instead of iat. Zero: 5 min, which the MCP profile asks for; else 2 s to 1 h.
+	// a longer one costs memory. With Nonces, the time of the nonce counts instead of iat. Zero: 5 min, which
+	// the MCP profile asks for; else 2 s to 1 h.
 	Window time.Duration
 
 	// Nonces has clients put a value of this server's into each proof (RFC 9449, Section 9), which keeps a
@@ -63,7 +64,7 @@ func (d DPoP) Format(f fmt.State, verb rune) {
 	fmt.Fprintf(f, fmt.FormatString(f, verb), plain(d))
 }
 
-// DPoPMode says which schemes are accepted.
+// DPoPMode says which schemes are accepted. Zero: DPoPOptional.
 type DPoPMode uint8
 
 // The modes, which are about access tokens: credentials of Config.Authenticators are accepted in all of them.
@@ -90,7 +91,7 @@ func (mode DPoPMode) String() string {
 }
 
 // A ProofID tells one DPoP proof from all others. Two proofs of different keys may have the same jti, so
-// both members count.
+// both members count. It is comparable, and so can be the key of a map.
 type ProofID struct {
 	Thumbprint [sha256.Size]byte // of the key that made it (RFC 7638)
 	JTI        [sha256.Size]byte // the SHA-256 of its jti
@@ -99,11 +100,12 @@ type ProofID struct {
 // A ReplayStore remembers which DPoP proofs were used (RFC 9449, Section 11.1). It must be safe for
 // concurrent use.
 type ReplayStore interface {
-	// A ProofID is comparable, so it may be the key of a map. Add records a proof and reports whether it is new: of any number of calls with the same proof, at
-	// any number of replicas, exactly one is told so. It must be remembered until the given time. No replica
-	// accepts the proof by then, even if this call takes as long as it may and their clocks differ by
-	// 10 s. A store that cannot tell, because it is full, or out of reach, or ctx has ended, must return an
-	// error: the request is answered 503. ctx ends after 5 s.
+	// Add records a proof and reports whether it is new: of any number of calls with the same proof, at any
+	// number of replicas, exactly one is told so. The proof must be remembered until the given time. By then no
+	// replica accepts it any more, even if this call takes as long as it may and their clocks differ by 10 s.
+	//
+	// A store that cannot tell, because it is full, or out of reach, or ctx has ended, must return an error: the
+	// request is answered 503. ctx ends after 5 s.
 	Add(ctx context.Context, proof ProofID, until time.Time) (added bool, err error)
 }
 

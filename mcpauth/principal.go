@@ -38,7 +38,7 @@ type Principal struct {
 	leeway                        time.Duration
 }
 
-// An Identity says who a [NewPrincipal] is.
+// An Identity says who a [NewPrincipal] is. The zero value is nobody.
 type Identity struct {
 	Issuer   string // who vouches for the caller; required
 	Subject  string // the user, unique within the issuer; empty for a client that acts for itself
@@ -51,7 +51,8 @@ type Identity struct {
 }
 
 // NewPrincipal returns a caller that the program itself vouches for: in tests of a rule table (see
-// [Middleware.Check]), in an [Authenticator], and on transports without HTTP (see [NewContext]). It returns nil, which is nobody, if Issuer is empty or both names are.
+// [Middleware.Check]), in an [Authenticator], and on transports without HTTP (see [NewContext]). It returns nil,
+// which is nobody, if Issuer is empty, or Subject and ClientID both are.
 func NewPrincipal(id Identity) *Principal {
 	if id.Issuer == "" || id.Subject == "" && id.ClientID == "" {
 		return nil
@@ -94,7 +95,7 @@ func (p *Principal) KeyThumbprint() string { return p.fields().keyThumbprint }
 // token is bound (RFC 8705, Section 3.1); empty where it is not.
 func (p *Principal) CertificateThumbprint() string { return p.fields().certThumbprint }
 
-// Expiry is the exp claim, without leeway.
+// Expiry is the exp claim, without leeway; zero where the credentials do not end by themselves.
 func (p *Principal) Expiry() time.Time { return p.fields().expiry }
 
 // Grant is what the caller may do: scopes and roles after mapping, within the limits of Config.Clients.

@@ -71,7 +71,7 @@ func (l Login) check() error {
 		}
 	}
 	if l.MaxAge < 0 || l.MaxAge > maxLoginAge || l.MaxAge%time.Second != 0 {
-		return fmt.Errorf("MaxAge %v is not whole seconds up to %v; cut it to seconds", l.MaxAge, maxLoginAge)
+		return fmt.Errorf("MaxAge %v is not whole seconds up to %v; leave it zero where any time will do", l.MaxAge, maxLoginAge)
 	}
 	return nil
 }

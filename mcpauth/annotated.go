@@ -2,8 +2,6 @@ package mcpauth
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -18,17 +16,16 @@ type Annotated struct {
 	Other       scopes.Rule // tools that write, with a destructiveHint that is false
 }
 
-// RequireAnnotated has rules follow the annotations of the tools that a server offers now; what it offers later has to be
-// asked for again; of a tool that said different things, the strictest counts. A name or pattern of RequireTool comes first. With the zero Annotated, the policy file says
-// what counts. It is an error if the server cannot be listed, or was not given to [Middleware.Protect]; it panics
-// if other rules were given before, or if the policy file has some as well.
+// RequireAnnotated has rules follow the annotations of the tools that a server offers now. Call it again for what the
+// server offers later: a tool that has said different things gets the strictest rule of them. A name or pattern of
+// [Middleware.RequireTool] comes first. With the zero Annotated, the rules are those of the policy file.
+//
+// It is an error if the server cannot be listed, or was not given to [Middleware.Protect]. It panics if other rules were
+// given before, or if the policy file has some as well.
 func (m *Middleware) RequireAnnotated(ctx context.Context, server *mcp.Server, rules Annotated) error {
-	if server == nil || protectedServers.owner(server) != m {
-		return errors.New("mcpauth: the server is not protected; call Protect first")
-	}
 	offered, err := m.offered(ctx, server)
 	if err != nil {
-		return fmt.Errorf("mcpauth: listing the tools of the server: %w", err)
+		return err
 	}
 	m.rules.follow(offered[toolTarget], rules)
 	return nil

@@ -160,7 +160,7 @@ func TestRequireAnnotated_ListsThatFail(t *testing.T) {
 			return next(ctx, method, req)
 		}
 	})
-	require.ErrorContains(t, auth.RequireAnnotated(t.Context(), server, byAnnotation), "listing the tools of the server")
+	require.ErrorContains(t, auth.RequireAnnotated(t.Context(), server, byAnnotation), "listing what the server offers")
 	require.False(t, may(t, auth, "reader", "reads"))
 	other, _ := newAuth(t, newIssuer(t), nil)
 	require.ErrorContains(t, other.RequireAnnotated(t.Context(), server, byAnnotation), "not protected", "by this one")

@@ -17,9 +17,11 @@ import (
 	"github.com/go-mcpauth/sdk/scopes"
 )
 
-// An APIKey is one key that [APIKeys] accepts: not the key itself, which only its holder has.
+// An APIKey says whose a key is and what it may do. It does not hold the key itself, which only its holder has. The zero
+// value is refused.
 type APIKey struct {
-	Hash string // of the key, from [NewAPIKey] or [HashAPIKey]; required
+	// Hash is that of the key, from [NewAPIKey] or [HashAPIKey]. Required.
+	Hash string
 
 	// Owner is whose key it is: Principal.Subject. Required.
 	Owner string
@@ -27,10 +29,10 @@ type APIKey struct {
 	// Name tells the keys of one owner apart, in logs and audits: Principal.ClientID. Required.
 	Name string
 
-	Scopes []string // what the key grants; nil: no scope
-	Roles  []string
+	// Scopes and Roles are what the key grants, under the names that rules use. Nil: none.
+	Scopes, Roles []string
 
-	Expiry time.Time // when it ends; zero: never
+	Expiry time.Time // when the key ends; zero: never
 }
 
 // APIKeys configures [NewAPIKeys]. Keys or Find is required.
@@ -47,11 +49,12 @@ type APIKeys struct {
 	// Required if Header is "Authorization": it tells keys from access tokens.
 	Prefix string
 
+	// Keys are those that this process knows, each Hash once. Nil: all of them are elsewhere.
 	Keys []APIKey
 
 	// Find looks a key up elsewhere, by its hash, if it is not among Keys; nil, nil says that there is
-	// none. An error is answered 503. It is asked for every request, unknown keys included, and its context
-	// is the request's.
+	// none. An error is answered 503, and a key with a mistake in it 401. It is asked for every request, unknown
+	// keys included, and its context is the request's. Nil: there are no others than Keys.
 	Find func(ctx context.Context, hash string) (*APIKey, error)
 }
 
@@ -78,15 +81,15 @@ func NewAPIKeys(in APIKeys) (Authenticator, error) {
 	var errs mistakes
 	switch {
 	case a.header == headerCookie:
-		errs.add("Header", "cookies are no place for API keys")
+		errs.add("Header", "cookies are no place for API keys, since browsers send them whoever asks; write X-Api-Key, or a name of your own")
 	case a.header == headerAuthorization && a.prefix == "":
-		errs.add("Prefix", "is empty; nothing would tell keys from access tokens")
+		errs.add("Prefix", "is empty, so nothing would tell keys from access tokens; write what every key begins with")
 	}
 	if !isKeyText(a.prefix) || len(a.prefix) > 64 {
 		errs.add("Prefix", "write at most 64 letters, digits and - . _ ~")
 	}
 	if len(in.Keys) == 0 && in.Find == nil {
-		errs.add("Keys", "there is none, and no Find; nobody could get in")
+		errs.add("Keys", "is empty, and so is Find, so nobody could get in; set one of them")
 	}
 	for i := range in.Keys {
 		key := &in.Keys[i]
@@ -95,7 +98,7 @@ func NewAPIKeys(in APIKeys) (Authenticator, error) {
 		case err != nil:
 			errs.add(fmt.Sprintf("Keys[%d]", i), "%w", err)
 		case a.known[key.Hash] != nil:
-			errs.add(fmt.Sprintf("Keys[%d]", i), "has the hash of an earlier one")
+			errs.add(fmt.Sprintf("Keys[%d]", i), "has the Hash of an earlier one; keep one of them")
 		default:
 			a.known[key.Hash] = p
 		}
@@ -122,6 +125,7 @@ func HashAPIKey(key string) string {
 	return hashPrefix + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
+// apiKeys is the Authenticator for API keys.
 type apiKeys struct {
 	issuer, header, prefix string
 	known                  map[string]*Principal
@@ -132,17 +136,22 @@ type apiKeys struct {
 func (a *apiKeys) principal(key *APIKey) (*Principal, error) {
 	var errs mistakes
 	if sum, ok := strings.CutPrefix(key.Hash, hashPrefix); !ok || !isThumbprint(sum) {
-		errs.add("Hash", "is not what HashAPIKey returns")
+		errs.add("Hash", "is no hash of a key; write what NewAPIKey or HashAPIKey returns")
 	}
 	if key.Owner == "" {
-		errs.add("Owner", "is empty")
+		errs.add("Owner", "is empty; write whose key it is")
 	}
 	if key.Name == "" {
-		errs.add("Name", "is empty")
+		errs.add("Name", "is empty; write what tells it from the other keys of its owner")
 	}
 	for _, s := range key.Scopes {
-		if !authheader.ValidScope(s) {
-			errs.add("Scopes", "%q is no scope; write one per element", s)
+		if err := scopes.CheckScope(s); err != nil {
+			errs.add("Scopes", "%w", err)
+		}
+	}
+	for _, r := range key.Roles {
+		if err := scopes.CheckRole(r); err != nil {
+			errs.add("Roles", "%w", err)
 		}
 	}
 	if len(errs) > 0 {

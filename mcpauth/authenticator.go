@@ -1,17 +1,16 @@
 package mcpauth
 
 import (
-	"encoding/base64"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/textproto"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
+
+const headerAuthorization, headerCookie = "Authorization", "Cookie"
 
 // ErrNoCredentials is what an [Authenticator] returns, wrapped or not, for a request whose credentials are
 // not its own. Whoever comes next is asked then; every other error refuses the request.
@@ -71,64 +70,6 @@ type authentication struct {
 func (a *authentication) holds(r *http.Request) bool {
 	return slices.ContainsFunc(a.headers, func(name string) bool { return len(r.Header[name]) > 0 })
 }
-
-// ask passes a panic on without the credentials that it may quote.
-func (a *authentication) ask(r *http.Request) (*Principal, error) {
-	defer func() {
-		if v := recover(); v != nil {
-			panic(a.withoutSecrets(r, fmt.Errorf("%v", v)).Error())
-		}
-	}()
-	return a.Authenticate(r)
-}
-
-// withoutSecrets is an error as a log may have it: without the credentials that it may quote, of which it is known here
-// where they stand (SEC-02).
-func (a *authentication) withoutSecrets(r *http.Request, err error) error {
-	text := err.Error()
-	for _, name := range a.headers {
-		for _, value := range r.Header[name] {
-			for _, secret := range forms(value) {
-				text = strings.ReplaceAll(text, secret, "[redacted]")
-			}
-		}
-	}
-	return errors.New(text)
-}
-
-// forms are the texts as which a credential may stand in an error, the longest first: as it came, in its parts, escaped as by net/url
-// and strconv, and what Basic has encoded.
-func forms(value string) (out []string) {
-	pieces := []string{value}
-	split := func(s string) {
-		pieces = append(pieces, strings.FieldsFunc(s, func(c rune) bool { return strings.ContainsRune(" ,;=\".:", c) })...)
-	}
-	split(value)
-	for _, field := range strings.Fields(value) {
-		pieces = append(pieces, field)
-		if plain, err := base64.StdEncoding.DecodeString(field); err == nil {
-			pieces = append(pieces, string(plain))
-			split(string(plain))
-			if _, password, ok := strings.Cut(string(plain), ":"); ok {
-				pieces = append(pieces, password)
-			}
-		}
-	}
-	for _, s := range pieces {
-		quoted := strconv.Quote(s)
-		for _, form := range []string{s, quoted[1 : len(quoted)-1], url.QueryEscape(s), url.PathEscape(s)} {
-			if len(s) >= minSecret && !slices.Contains(out, form) {
-				out = append(out, form)
-			}
-		}
-	}
-	slices.SortStableFunc(out, func(a, b string) int { return len(b) - len(a) })
-	return out
-}
-
-const minSecret = 8 // what is shorter may be the name of a scheme, or a word of the error's own
-
-const headerAuthorization, headerCookie = "Authorization", "Cookie"
 
 // addAuthenticators reads Config.Authenticators. It returns the fields that browsers must be allowed to
 // send.

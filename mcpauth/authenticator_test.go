@@ -159,6 +159,7 @@ func TestAPIKeys_Mistakes(t *testing.T) {
 		"no name":                   {mcpauth.APIKeys{Keys: []mcpauth.APIKey{{Hash: hash, Owner: "b"}}}, "Name"},
 		"twice":                     {mcpauth.APIKeys{Keys: []mcpauth.APIKey{{Hash: hash, Owner: "a", Name: "b"}, {Hash: hash, Owner: "c", Name: "d"}}}, "earlier"},
 		"scopes in one":             {mcpauth.APIKeys{Keys: []mcpauth.APIKey{{Hash: hash, Owner: "a", Name: "b", Scopes: []string{"x y"}}}}, "Scopes"},
+		"a role that is none":       {mcpauth.APIKeys{Keys: []mcpauth.APIKey{{Hash: hash, Owner: "a", Name: "b", Roles: []string{"ad\nmin"}}}}, "Roles"},
 		"bearer without prefix":     {mcpauth.APIKeys{Header: "Authorization", Keys: []mcpauth.APIKey{{Hash: hash, Owner: "a", Name: "b"}}}, "Prefix"},
 		"cookies":                   {mcpauth.APIKeys{Header: "cookie", Keys: []mcpauth.APIKey{{Hash: hash, Owner: "a", Name: "b"}}}, "Header"},
 		"an odd prefix":             {mcpauth.APIKeys{Prefix: "a b", Keys: []mcpauth.APIKey{{Hash: hash, Owner: "a", Name: "b"}}}, "Prefix"},

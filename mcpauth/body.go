@@ -1,11 +1,9 @@
 package mcpauth
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"mime"
 	"net/http"
 	"strings"
@@ -153,80 +151,4 @@ func limitUnread(w http.ResponseWriter, r *http.Request) bool {
 // isBuffered reports whether the body comes from memory, as in tests with httptest.NewRequest.
 func isBuffered(r *http.Request) bool {
 	return r.Context().Value(http.ServerContextKey) == nil
-}
-
-// inner is the request that the wrapped handler gets.
-func (req *request) inner(r *http.Request, header http.Header, body []byte) *http.Request {
-	out := &req.out
-	*out = *r.WithContext(req)
-	out.Header, out.Trailer = header, nil
-	if r.Method == http.MethodPost {
-		req.body.rest.Reset(body)
-		out.Body = &req.body
-	} else {
-		// Nobody has looked at it, and a handler that does not look at the method may run what it says.
-		out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, 0, nil
-		delete(header, "Content-Length")
-	}
-	return out
-}
-
-// A whole body has been read already. Its zero value is empty. It lets go of the text at the end: a session of the SDK
-// keeps the context of the request that opened it, of which this is a part.
-type whole struct{ rest bytes.Reader }
-
-// Read implements io.Reader.
-func (b *whole) Read(p []byte) (int, error) {
-	n, err := b.rest.Read(p)
-	b.release()
-	return n, err
-}
-
-// WriteTo implements io.WriterTo.
-func (b *whole) WriteTo(w io.Writer) (int64, error) {
-	n, err := b.rest.WriteTo(w)
-	b.release()
-	return n, err
-}
-
-func (b *whole) release() {
-	if b.rest.Len() == 0 {
-		b.rest.Reset(nil)
-	}
-}
-
-// Close implements io.Closer.
-func (*whole) Close() error { return nil }
-
-// first is the first field of a name in its canonical spelling, which http.Header.Get would have to check.
-func first(h http.Header, name string) string {
-	if values := h[name]; len(values) > 0 {
-		return values[0]
-	}
-	return ""
-}
-
-// withoutDetours removes what would make a handler, or a server behind it, take another request than
-// the one that was decided: another method, another path (both by frameworks that honour such headers),
-// or, by way of httputil.ReverseProxy, a connection of which nothing is decided any more.
-func withoutDetours(header http.Header) {
-	for _, name := range [...]string{
-		"Upgrade", "Http2-Settings",
-		"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url",
-	} {
-		delete(header, name)
-	}
-}
-
-// withoutCredentials copies the header without what must never reach tool code or an upstream (MCP,
-// Token Passthrough).
-func (m *Middleware) withoutCredentials(h http.Header) http.Header {
-	out := maps.Clone(h) // which costs less than to insert what remains
-	if out == nil {
-		return make(http.Header)
-	}
-	for _, name := range m.stripped {
-		delete(out, name)
-	}
-	return out
 }

@@ -3,8 +3,6 @@ package mcpauth
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -19,12 +17,9 @@ import (
 //
 // Rules that are declared later are not in it, nor is what a Policy refuses.
 func (m *Middleware) Catalog(ctx context.Context, server *mcp.Server) (scopes.Catalog, error) {
-	if server == nil || protectedServers.owner(server) != m {
-		return scopes.Catalog{}, errors.New("mcpauth: the server is not protected; call Protect first")
-	}
 	offered, err := m.offered(ctx, server)
 	if err != nil {
-		return scopes.Catalog{}, fmt.Errorf("mcpauth: listing what the server offers: %w", err)
+		return scopes.Catalog{}, err
 	}
 	out := scopes.Catalog{Resource: m.resource, Items: []scopes.Item{}}
 	x := m.rules.load()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -77,12 +78,14 @@ type Config struct {
 	MutualTLS MutualTLS
 
 	Policy Policy // asked after the rule; nil allows
+
 	// ListPolicy is asked for each tool, prompt and resource that a list would show by the rules, with a Call
 	// that has no Arguments; an error hides it. Lists should hide what Policy refuses whatever the
 	// arguments, and nothing else. Nil hides nothing.
 	ListPolicy Policy
-	Listing    Listing // what lists show; zero: ListObtainable
-	StepUp     StepUp  // what a 403 names; zero: StepUpByRevision
+
+	Listing Listing // what lists show; zero: ListObtainable
+	StepUp  StepUp  // what a 403 names; zero: StepUpByRevision
 
 	// Conceal answers every operation that the caller's token does not allow as if it did not exist.
 	// Clients can then not step up. Lists show what is allowed, whatever Listing says. It does not go
@@ -144,16 +147,18 @@ type Config struct {
 	// request: see [Revocations]. An error is answered 503. Nil: no token is.
 	Revoked func(context.Context, *Principal) (bool, error)
 
-	// HTTPClient lends its Transport to requests for metadata and keys. It is copied; redirects,
-	// timeouts and sizes are always limited by this package. Its DialContext may lead to the address at which
-	// this server reaches an issuer that others reach by URL. Nil: a copy of http.DefaultTransport.
+	// HTTPClient lends its Transport to requests for metadata, keys and introspection. It is copied; redirects,
+	// timeouts and sizes are always limited by this package. Where this server reaches an issuer at another
+	// address than clients do, as in containers, the Transport's DialContext can lead there. Nil: a copy of
+	// http.DefaultTransport.
 	HTTPClient *http.Client
 
 	// Logger gets one line per refusal, with a stable reason, what was expected, what came, and what
 	// would cure it; and a summary at the first request. It is never given a token. Nil discards.
 	Logger *slog.Logger
 
-	// Now is the clock that judges tokens and spaces the fetches of keys, so it must go on. Nil: time.Now.
+	// Now is the clock that judges tokens and spaces the fetches of keys. It must not stand still, or keys are
+	// never fetched again. Nil: time.Now.
 	Now func() time.Time
 }
 
@@ -217,14 +222,17 @@ type Middleware struct {
 	names *scopes.Mapping // what clients are told to ask for, where no issuer is known
 	rules table
 
-	plain     []string // the WWW-Authenticate lines of a 401 without credentials
-	anonymous *refusal // of a request without credentials, made once: scanners send many
-	report    reporter
+	plain     []string    // the WWW-Authenticate lines of a 401 without credentials
+	anonymous *refusal    // of a request without credentials, made once: scanners send many
 	published atomic.Bool // somebody has the metadata handler
-	verified  atomic.Int64
-	offers    atomic.Pointer[[targets][]string] // what a server had at its first request
-	sessions  sessions
-	warnings  []string
+
+	startOnce     sync.Once
+	startReported atomic.Bool // so that later requests do not wait for startOnce
+
+	verified atomic.Int64
+	offers   atomic.Pointer[[targets][]string] // what a server had at its first request
+	sessions sessions
+	warnings []string
 }
 
 // New validates the whole Config and reports every mistake in it, joined, each with the field and
@@ -232,77 +240,10 @@ type Middleware struct {
 // by [Middleware.Ready].
 func New(cfg Config) (*Middleware, error) {
 	var errs mistakes
-	m := &Middleware{
-		mark:     new(mark),
-		resource: cfg.Resource, base: slices.Clone(cfg.BaseScopes), realm: cfg.Realm, maxBody: cfg.MaxBodyBytes,
-		rootMetadata: cfg.RootMetadata, keepStreams: cfg.KeepStreams, perUser: cfg.SessionPerUser, conceal: cfg.Conceal, guests: slices.Clone(cfg.Guests), listing: cfg.Listing, stepUp: cfg.StepUp,
-		policy: cfg.Policy, listPolicy: cfg.ListPolicy, audited: cloneNames(cfg.AuditArguments), onDecision: cfg.OnDecision, revoked: cfg.Revoked, now: cfg.Now, log: cfg.Logger,
-	}
-	if m.now == nil {
-		m.now = time.Now
-	}
-	if m.log == nil {
-		m.log = slog.New(slog.DiscardHandler)
-	}
-	if m.conceal {
-		m.listing = ListAllowed
-	}
-	if cfg.Listing > ListAll {
-		errs.add("Listing", "%d is no Listing; write ListObtainable, ListAllowed or ListAll", cfg.Listing)
-	}
-	if cfg.StepUp > StepUpWithGranted {
-		errs.add("StepUp", "%d is no StepUp; write StepUpByRevision, StepUpNeeded or StepUpWithGranted", cfg.StepUp)
-	}
-	switch {
-	case m.maxBody == 0:
-		m.maxBody = defaultMaxBody
-	case m.maxBody < 0 || m.maxBody > maxMaxBody:
-		errs.add("MaxBodyBytes", "%d is not between 1 and %d; leave it 0 for 4 MiB", m.maxBody, maxMaxBody)
-	}
-	if authheader.Description(cfg.Realm) != cfg.Realm {
-		errs.add("Realm", "write at most 200 printable ASCII characters without quotes, backslashes and equals signs")
-	}
-	for _, s := range cfg.BaseScopes {
-		switch {
-		case !authheader.ValidScope(s):
-			errs.add("BaseScopes", "%q is no scope; write one per element, in ASCII without space, quote and backslash (RFC 6749, Section 3.3)", s)
-		case s == offlineAccess:
-			errs.add("BaseScopes", "%q is for clients to ask for, not for resources (MCP, Refresh Tokens); remove it", s)
-		}
-	}
-	for _, method := range cfg.Guests {
-		if !slices.Contains(guestMethods, method) {
-			errs.add("Guests", "%q is not for guests; write some of %s", method, strings.Join(guestMethods, ", "))
-		}
-	}
-	if cfg.Conceal && !cfg.Unlisted.IsZero() {
-		errs.add("Conceal", "goes with the zero Unlisted only: what is concealed must be answered like what does not exist")
-	}
-	m.base = dedupe(m.base)
-	m.rules.base, m.rules.unlisted = m.base, cfg.Unlisted
-
-	if m.stdioOnly = cfg.StdioOnly; cfg.StdioOnly && cfg.Resource == "" {
-		cfg.Resource = "http://localhost/stdio" // nobody hears of it
-		if len(cfg.Issuers) > 0 {
-			errs.add("Resource", "is empty; tokens must name it as their audience")
-		}
-	}
-	warnings, err := prm.ValidateResource(cfg.Resource)
-	if err != nil {
-		errs.add("Resource", "%w", err)
-		cfg.Resource = "https://resource.invalid/" // so that the other fields are checked as well
-	}
-	m.metadataURL, _ = prm.WellKnownURL(cfg.Resource)
-	m.path, _ = resourcePath(cfg.Resource)
-	for _, w := range warnings {
-		m.warnings = append(m.warnings, "Resource: "+w)
-	}
-	if m.path == "/" {
-		m.warnings = append(m.warnings, "Resource: it has no path, so the endpoint is /; most servers use /mcp")
-	}
-	if len(m.base) == 0 && (cfg.Metadata == nil || len(cfg.Metadata.ScopesSupported) == 0) {
-		m.warnings = append(m.warnings, "BaseScopes: it is empty, so clients ask for no scope, or for every one, at their first login")
-	}
+	m := newMiddleware(cfg)
+	m.checkChoices(cfg, &errs)
+	cfg.Resource = m.checkResource(cfg, &errs)
+	m.checkBase(cfg, &errs)
 	m.stripped = []string{"Authorization", "Proxy-Authorization", "Dpop"}
 	if len(cfg.Issuers) > 0 {
 		m.addIssuers(cfg, &errs)
@@ -316,6 +257,7 @@ func New(cfg Config) (*Middleware, error) {
 	m.rules.clients = cloneClients(cfg.Clients)
 	m.rules.rights = newRights(nil, m.rules.clients)
 	headers := m.addAuthenticators(cfg, &errs)
+	var err error
 	if m.origins, err = cors.New(cors.Config{Resource: cfg.Resource, Origins: cfg.Origins, Headers: headers}); err != nil {
 		errs.add("Origins", "%w", err)
 	}
@@ -341,94 +283,101 @@ func New(cfg Config) (*Middleware, error) {
 	return m, nil
 }
 
+// newMiddleware takes over what needs no more than a copy and a default.
+func newMiddleware(cfg Config) *Middleware {
+	m := &Middleware{
+		mark: new(mark), resource: cfg.Resource, realm: cfg.Realm, maxBody: cfg.MaxBodyBytes,
+		base: dedupe(cfg.BaseScopes), guests: slices.Clone(cfg.Guests), audited: cloneNames(cfg.AuditArguments),
+		rootMetadata: cfg.RootMetadata, keepStreams: cfg.KeepStreams, perUser: cfg.SessionPerUser, stdioOnly: cfg.StdioOnly,
+		conceal: cfg.Conceal, listing: cfg.Listing, stepUp: cfg.StepUp,
+		policy: cfg.Policy, listPolicy: cfg.ListPolicy, onDecision: cfg.OnDecision, revoked: cfg.Revoked,
+		now: cfg.Now, log: cfg.Logger,
+	}
+	if m.now == nil {
+		m.now = time.Now
+	}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
+	if m.maxBody == 0 {
+		m.maxBody = defaultMaxBody
+	}
+	if m.conceal {
+		m.listing = ListAllowed
+	}
+	m.rules.base, m.rules.unlisted = m.base, cfg.Unlisted
+	return m
+}
+
+// checkChoices checks the fields that are right or wrong by themselves.
+func (m *Middleware) checkChoices(cfg Config, errs *mistakes) {
+	if cfg.Listing > ListAll {
+		errs.add("Listing", "%d is no Listing; write ListObtainable, ListAllowed or ListAll", cfg.Listing)
+	}
+	if cfg.StepUp > StepUpWithGranted {
+		errs.add("StepUp", "%d is no StepUp; write StepUpByRevision, StepUpNeeded or StepUpWithGranted", cfg.StepUp)
+	}
+	if m.maxBody < 0 || m.maxBody > maxMaxBody {
+		errs.add("MaxBodyBytes", "%d is not between 1 and %d; leave it 0 for 4 MiB", m.maxBody, maxMaxBody)
+	}
+	if authheader.Description(cfg.Realm) != cfg.Realm {
+		errs.add("Realm", "write at most 200 printable ASCII characters without quotes, backslashes and equals signs")
+	}
+	for _, method := range cfg.Guests {
+		if !slices.Contains(guestMethods, method) {
+			errs.add("Guests", "%q is not for guests; write some of %s", method, strings.Join(guestMethods, ", "))
+		}
+	}
+	if cfg.Conceal && !cfg.Unlisted.IsZero() {
+		errs.add("Conceal", "goes with the zero Unlisted only: what is concealed must be answered like what does not exist")
+	}
+}
+
+// checkBase checks Config.BaseScopes.
+func (m *Middleware) checkBase(cfg Config, errs *mistakes) {
+	for _, s := range cfg.BaseScopes {
+		if err := scopes.CheckScope(s); err != nil {
+			errs.add("BaseScopes", "%w", err)
+		} else if s == offlineAccess {
+			errs.add("BaseScopes", "%q is for clients to ask for, not for resources (MCP, Refresh Tokens); remove it", s)
+		}
+	}
+	if len(m.base) == 0 && (cfg.Metadata == nil || len(cfg.Metadata.ScopesSupported) == 0) {
+		m.warnings = append(m.warnings, "BaseScopes: it is empty, so clients ask for no scope, or for every one, at their first login")
+	}
+}
+
+// checkResource checks Config.Resource, and returns it as it was or, where there is none that could be used, one with
+// which the other fields can be checked all the same.
+func (m *Middleware) checkResource(cfg Config, errs *mistakes) string {
+	resource := cfg.Resource
+	if cfg.StdioOnly && resource == "" {
+		resource = "http://localhost/stdio" // nobody hears of it
+		if len(cfg.Issuers) > 0 {
+			errs.add("Resource", "is empty; tokens must name it as their audience")
+		}
+	}
+	warnings, err := prm.ValidateResource(resource)
+	if err != nil {
+		errs.add("Resource", "%w", err)
+		resource = "https://resource.invalid/"
+	}
+	m.metadataURL, _ = prm.WellKnownURL(resource)
+	m.path, _ = resourcePath(resource)
+	for _, w := range warnings {
+		m.warnings = append(m.warnings, "Resource: "+w)
+	}
+	if m.path == "/" {
+		m.warnings = append(m.warnings, "Resource: it has no path, so the endpoint is /; most servers use /mcp")
+	}
+	return resource
+}
+
 // mistakes collects what is wrong with a Config.
 type mistakes []error
 
 func (list *mistakes) add(field, format string, args ...any) {
 	*list = append(*list, fmt.Errorf("%s: "+format, append([]any{field}, args...)...)) // a field may hold a percent sign
-}
-
-// checkMetadata checks what Config.Metadata holds by itself.
-func checkMetadata(cfg Config, errs *mistakes) {
-	if cfg.MetadataSigning != nil && len(cfg.Issuers) == 0 {
-		errs.add("MetadataSigning", "leave it out: without Issuers there is no metadata document")
-	}
-	if cfg.MetadataSigning != nil {
-		if err := cfg.MetadataSigning.Validate(); err != nil {
-			errs.add("MetadataSigning", "%w", err)
-		}
-	}
-	if cfg.Metadata == nil {
-		return
-	}
-	if len(cfg.Issuers) == 0 {
-		errs.add("Metadata", "leave it out: without Issuers there is no metadata document")
-	}
-	doc := *cfg.Metadata
-	for _, managed := range []struct {
-		name string
-		set  bool
-	}{
-		{"Resource", doc.Resource != "" && doc.Resource != cfg.Resource},
-		{"AuthorizationServers", len(doc.AuthorizationServers) > 0},
-		{"BearerMethodsSupported", len(doc.BearerMethodsSupported) > 0},
-		{"DPoPSigningAlgValuesSupported", len(doc.DPoPSigningAlgValuesSupported) > 0},
-		{"DPoPBoundAccessTokensRequired", doc.DPoPBoundAccessTokensRequired != nil},
-		{"TLSClientCertificateBoundAccessTokens", doc.TLSClientCertificateBoundAccessTokens},
-	} {
-		if managed.set {
-			errs.add("Metadata."+managed.name, "leave it out; it follows from the rest of the Config, so that it always says what is enforced")
-		}
-	}
-	doc.Resource, doc.AuthorizationServers = cfg.Resource, []string{"https://issuer.invalid"}
-	doc.BearerMethodsSupported, doc.DPoPSigningAlgValuesSupported, doc.DPoPBoundAccessTokensRequired = nil, nil, nil
-	doc.TLSClientCertificateBoundAccessTokens = false
-	if err := doc.Validate(); err != nil {
-		errs.add("Metadata", "%w", err)
-	}
-}
-
-// publish makes the metadata document and its handler.
-func (m *Middleware) publish(cfg Config, errs *mistakes) {
-	if len(cfg.Issuers) == 0 {
-		m.metadata = http.NotFoundHandler()
-		m.published.Store(true)
-		return
-	}
-	m.names = m.issuers[0].mapping
-	doc := &prm.Metadata{}
-	if cfg.Metadata != nil {
-		*doc = *cfg.Metadata
-	}
-	doc.Resource = cfg.Resource
-	doc.BearerMethodsSupported = nil
-	if m.schemes&bearerScheme != 0 {
-		doc.BearerMethodsSupported = []string{"header"} // an empty list would have to be left out
-	}
-	if m.schemes&dpopScheme != 0 {
-		required := m.schemes&bearerScheme == 0
-		doc.DPoPSigningAlgValuesSupported, doc.DPoPBoundAccessTokensRequired = m.proofs.Algorithms(), &required
-	}
-	doc.TLSClientCertificateBoundAccessTokens = m.mutualTLS.Enabled
-	for _, in := range cfg.Issuers {
-		server := in.AuthorizationServer
-		if server == "" {
-			server = in.URL
-		}
-		if !slices.Contains(doc.AuthorizationServers, server) {
-			doc.AuthorizationServers = append(doc.AuthorizationServers, server)
-		}
-	}
-	doc.ScopesSupported = dedupe(append(m.names.Challenge(m.base), doc.ScopesSupported...))
-	handler, err := prm.NewHandler(prm.Config{
-		Resources: []*prm.Metadata{doc}, RootMetadata: cfg.RootMetadata, Signing: cfg.MetadataSigning, Now: m.now, Logger: m.log,
-	})
-	if err != nil {
-		errs.add("Metadata", "%w", err)
-		return
-	}
-	m.metadata = handler
-	m.prefixed = strings.Join(m.names.Challenge(m.base), " ")
 }
 
 func dedupe(list []string) []string {

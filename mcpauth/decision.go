@@ -20,7 +20,7 @@ import (
 // and to Config.ListPolicy.
 type Policy func(context.Context, *Call) error
 
-// Listing says what lists of tools, prompts and resources show a caller.
+// Listing says what lists of tools, prompts and resources show a caller. Zero: ListObtainable.
 type Listing byte
 
 const (
@@ -34,7 +34,7 @@ const (
 	ListAll
 )
 
-// String is the name as the command line of the examples writes it.
+// String returns "obtainable", "allowed" or "all".
 func (l Listing) String() string {
 	switch l {
 	case ListObtainable:
@@ -47,7 +47,7 @@ func (l Listing) String() string {
 	return fmt.Sprintf("Listing(%d)", byte(l))
 }
 
-// StepUp says which scopes a 403 insufficient_scope names.
+// StepUp says which scopes a 403 insufficient_scope names. Zero: StepUpByRevision.
 type StepUp byte
 
 const (
@@ -200,7 +200,8 @@ func (m *Middleware) Visible(p *Principal, op Operation) bool {
 	return m.Shows(context.Background(), &Call{Principal: p, Operation: op})
 }
 
-// Shows is [Middleware.Visible] for a whole Call, whose arguments do not count.
+// Shows is [Middleware.Visible] for a whole Call, so that Config.ListPolicy sees its address, header and time too. Its
+// Arguments do not count. It is false for nil.
 func (m *Middleware) Shows(ctx context.Context, c *Call) bool {
 	if c == nil || !m.visible(m.rules.load(), c.Principal, c.Operation) {
 		return false

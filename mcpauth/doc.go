@@ -28,11 +28,13 @@
 // # What a request goes through
 //
 // Host and Origin; credentials (exactly one); the token's form, issuer, signature and claims; the proof
-// that the caller is the one to whom it was issued, where it is bound to a key; the body, read strictly; the rule of each operation in it; the [Policy]. A refusal at any step is answered
-// before the handler behind has seen a byte, and so with a real status: 401 with a challenge for a
-// token that is missing or bad, 403 with insufficient_scope where more scopes would help, a bare 403
-// where no token would, 503 where nobody can tell at the moment. Then the SDK parses the body itself,
-// and a second guard judges what it found ([Middleware.Protect]).
+// that the caller is the one to whom it was issued, where it is bound to a key; Config.Revoked; the caller's
+// limits; the body, read strictly; the rule of each operation in it, the [Policy], and the operation's limit.
+//
+// A refusal at any step is answered before the handler behind has seen a byte, and so with a real status: 401
+// with a challenge for a token that is missing or bad, 403 with insufficient_scope where more scopes would help,
+// a bare 403 where no token would, 429 where it was too often, 503 where nobody can tell at the moment. Then the
+// SDK parses the body itself, and a second guard judges what it found ([Middleware.Protect]).
 //
 // # Rules
 //

@@ -31,7 +31,8 @@ type DPoP struct {
 
 	// Window is how far the iat of a proof may lie from this server's clock, before or after. Nothing is
 	// added to it (RFC 9449, Section 11.1). Proofs are remembered for as long as it lets them be used, so
-	// a longer one costs memory. With Nonces, the time of the nonce counts instead of iat. Zero: 5 min, which the MCP profile asks for; else 2 s to 1 h.
+	// a longer one costs memory. With Nonces, the time of the nonce counts instead of iat. Zero: 5 min, which
+	// the MCP profile asks for; else 2 s to 1 h.
 	Window time.Duration
 
 	// Nonces has clients put a value of this server's into each proof (RFC 9449, Section 9), which keeps a
@@ -63,7 +64,7 @@ func (d DPoP) Format(f fmt.State, verb rune) {
 	fmt.Fprintf(f, fmt.FormatString(f, verb), plain(d))
 }
 
-// DPoPMode says which schemes are accepted.
+// DPoPMode says which schemes are accepted. Zero: DPoPOptional.
 type DPoPMode uint8
 
 // The modes, which are about access tokens: credentials of Config.Authenticators are accepted in all of them.
@@ -90,7 +91,7 @@ func (mode DPoPMode) String() string {
 }
 
 // A ProofID tells one DPoP proof from all others. Two proofs of different keys may have the same jti, so
-// both members count.
+// both members count. It is comparable, and so can be the key of a map.
 type ProofID struct {
 	Thumbprint [sha256.Size]byte // of the key that made it (RFC 7638)
 	JTI        [sha256.Size]byte // the SHA-256 of its jti
@@ -99,11 +100,12 @@ type ProofID struct {
 // A ReplayStore remembers which DPoP proofs were used (RFC 9449, Section 11.1). It must be safe for
 // concurrent use.
 type ReplayStore interface {
-	// A ProofID is comparable, so it may be the key of a map. Add records a proof and reports whether it is new: of any number of calls with the same proof, at
-	// any number of replicas, exactly one is told so. It must be remembered until the given time. No replica
-	// accepts the proof by then, even if this call takes as long as it may and their clocks differ by
-	// 10 s. A store that cannot tell, because it is full, or out of reach, or ctx has ended, must return an
-	// error: the request is answered 503. ctx ends after 5 s.
+	// Add records a proof and reports whether it is new: of any number of calls with the same proof, at any
+	// number of replicas, exactly one is told so. The proof must be remembered until the given time. By then no
+	// replica accepts it any more, even if this call takes as long as it may and their clocks differ by 10 s.
+	//
+	// A store that cannot tell, because it is full, or out of reach, or ctx has ended, must return an error: the
+	// request is answered 503. ctx ends after 5 s.
 	Add(ctx context.Context, proof ProofID, until time.Time) (added bool, err error)
 }
 
@@ -186,17 +188,15 @@ func (m *Middleware) possession(out http.Header, r *http.Request, used schemes, 
 		// RFC 9449, Section 7.2, with a proof or without. Both lines say so: the scheme was wrong, and the
 		// token is no good under it (CH-20).
 		return proof, &refusal{m.invalidToken(bearerScheme|dpopScheme, "The access token is bound to a key and needs the scheme DPoP with its proof"),
-			explanation{reason: ReasonDPoPDowngrade, expected: "the scheme DPoP, since the token has cnf.jkt", got: "Bearer",
-				cure: "the client must send a token of token_type DPoP with a proof; if it never asked for one, somebody else is using its token"}}
+			explanation{reason: ReasonDPoPDowngrade, expected: "the scheme DPoP, since the token has cnf.jkt", got: "Bearer"}}
 	case used == dpopScheme && t.binding.key == "":
 		return proof, &refusal{m.invalidToken(used, "The access token is not bound to a key"), // RFC 9449, Section 7.1
-			explanation{reason: ReasonNotBound, expected: "a token with cnf.jkt under the scheme DPoP", got: "one without",
-				cure: "the authorization server did not bind it: does it support DPoP, and did the client send a proof to its token endpoint?"}}
+			explanation{reason: ReasonNotBound, expected: "a token with cnf.jkt under the scheme DPoP", got: "one without"}}
 	case used == dpopScheme:
 		fields := r.Header["Dpop"]
 		if len(fields) != 1 {
 			return proof, m.badProof(out, &dpop.Error{Code: codeInvalidProof, Reason: dpop.ReasonCount, Expected: "exactly one DPoP field",
-				Got: countOf(len(fields)), Cure: cures[ReasonProofCount]})
+				Got: countOf(len(fields))})
 		}
 		known := t.proofKey.Load()
 		var err error
@@ -298,8 +298,7 @@ func (m *Middleware) firstUse(ctx context.Context, t *accessToken, proof dpop.Pr
 		return &refusal{answer{
 			status: http.StatusUnauthorized, code: codeInvalidProof, metadata: m.metadataURL,
 			challenges: m.challenges(m.schemes, dpopScheme, codeInvalidProof, "The proof was used before", nil, m.names),
-		}, explanation{reason: ReasonProofReplayed, expected: "a new proof", got: "one that was used before",
-			cure: "the client must make a new proof, with a new jti, for each request and each retry; if it does, somebody repeats its requests"}}
+		}, explanation{reason: ReasonProofReplayed, expected: "a new proof", got: "one that was used before"}}
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func (e *Error) status() int {
 	return http.StatusForbidden
 }
 
-// policyError turns whatever a Policy or the revocation hook returned into an Error.
+// policyError turns whatever a Policy or an Authenticator returned into an Error with a status and a reason.
 func policyError(err error) *Error {
 	var own *Error
 	if errors.As(err, &own) {

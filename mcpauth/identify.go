@@ -70,7 +70,7 @@ func (m *Middleware) identify(out http.Header, r *http.Request, c *presented, wa
 	switch {
 	case err == authheader.ErrNone && inQuery:
 		return nil, &refusal{m.unauthorized(), explanation{reason: ReasonQueryToken, expected: "a token in the Authorization header",
-			got: "access_token in the query", cure: "tokens in URLs end up in logs; the client must send the header"}}
+			got: "access_token in the query"}}
 	case err == authheader.ErrNone && wait > 0 && m.holdsOther(r):
 		return nil, tooManyFailures(m.limits, wait)
 	case err == authheader.ErrNone && m.credentialFields(r) > 0:
@@ -93,8 +93,7 @@ func (m *Middleware) identify(out http.Header, r *http.Request, c *presented, wa
 	case m.schemes&used == 0:
 		// DPOP-12. No look at the token: its owner has to get another one, or to send it in another way.
 		return nil, &refusal{m.invalidToken(used, "An access token that is bound to a key is required, with its proof"), explanation{
-			reason: ReasonDPoPRequired, expected: "the scheme DPoP, since Config.DPoP.Mode is DPoPRequired", got: "Bearer",
-			cure: "use a client that does DPoP, or accept plain bearer tokens as well with DPoPOptional"}}
+			reason: ReasonDPoPRequired, expected: "the scheme DPoP, since Config.DPoP.Mode is DPoPRequired", got: "Bearer"}}
 	}
 	return m.identifyToken(out, r, used, c)
 }

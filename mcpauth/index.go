@@ -47,6 +47,7 @@ func both(old, r scopes.Rule) scopes.Rule {
 	return scopes.And(old, r)
 }
 
+// load returns the index of what is declared now.
 func (t *table) load() *index {
 	if x := t.index.Load(); x != nil {
 		return x
@@ -61,10 +62,14 @@ func (t *table) load() *index {
 	return x
 }
 
+// build makes an index anew. The table is locked.
 func (t *table) build() *index {
 	file := t.fileRules()
 	t.serial++
-	x := &index{serial: t.serial, rights: t.rights, file: file, known: make(map[string]struct{}), everyone: scopes.Authenticated(), annotated: make(map[string]scopes.Rule), followed: !t.followed.isZero()}
+	x := &index{
+		serial: t.serial, rights: t.rights, file: file, known: make(map[string]struct{}), everyone: scopes.Authenticated(),
+		annotated: make(map[string]scopes.Rule), followed: !t.followed.isZero(),
+	}
 	if len(t.base) > 0 {
 		x.everyone = scopes.And(scopes.Authenticated(), scopes.All(t.base...))
 	}
@@ -117,6 +122,7 @@ func (t *table) build() *index {
 	return x
 }
 
+// newRuleset sorts the rules of one source by how they are found: by name, by a beginning, by a template.
 func newRuleset(declared [targets]map[string]scopes.Rule, order [targets][]string, withBase func(scopes.Rule) scopes.Rule) *ruleset {
 	set := &ruleset{spelled: make(map[string]scopes.Rule)}
 	for kind := range declared {

@@ -51,8 +51,8 @@ type Issuer struct {
 	Algorithms []string
 
 	// TokenTypes are the accepted typ headers. Nil: at+jwt (RFC 9068, Section 4). A list replaces that, so
-	// write {"at+jwt", "JWT"} to accept both; "" stands for a token without typ. Accepting more turns on checks that tell ID tokens apart; types of other kinds of JWT
-	// cannot be enabled.
+	// write {"at+jwt", "JWT"} to accept both; "" stands for a token without typ. Accepting more turns on
+	// checks that tell ID tokens apart; types of other kinds of JWT cannot be enabled.
 	TokenTypes []string
 
 	// Grants says which claims hold scopes and roles, and what they imply. The zero Mapper reads scopes
@@ -80,6 +80,7 @@ type Issuer struct {
 	DangerouslyAcceptClientAudience bool
 }
 
+// An issuer is an Issuer made ready.
 type issuer struct {
 	url      string
 	index    int // among Config.Issuers
@@ -93,86 +94,13 @@ type issuer struct {
 	prefix        string // of its opaque tokens
 }
 
+// addIssuers reads Config.Issuers.
 func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 	client := fetch.New(fetch.Config{HTTPClient: cfg.HTTPClient})
-	verified := make([]jwt.Issuer, 0, len(cfg.Issuers))
+	verified := make([]jwt.Issuer, len(cfg.Issuers))
 	for i, in := range cfg.Issuers {
-		field := fmt.Sprintf("Issuers[%d].", i)
-		mapping, err := in.Grants.Compile()
-		if err != nil {
-			errs.add(field+"Grants", "%w", err)
-		}
-		if strings.Contains(in.URL, "/.well-known/") {
-			errs.add(field+"URL", "is the URL of metadata; write the issuer identifier, without the /.well-known/ part")
-		}
-		uri := func(context.Context) (string, error) { return in.JWKSURI, nil }
-		var failing func()
-		var source *discovery.Source
-		if in.JWKSURI == "" || in.Introspection != nil && in.Introspection.Endpoint == "" {
-			source = discovery.New(discovery.Config{Issuer: in.URL, Fetch: client, Resource: cfg.Resource, Now: cfg.Now, Logger: m.log})
-		}
-		if in.JWKSURI != "" {
-			if err := fetch.CheckURL(in.JWKSURI); err != nil {
-				errs.add(field+"JWKSURI", "%w", err)
-			}
-		} else if in.URL != "" {
-			if err := fetch.CheckURL(in.URL); err != nil {
-				errs.add(field+"URL", "%w; write iss as it stands in tokens. If this server reaches that host at another address only, as in containers, see Config.HTTPClient; for an issuer that is no URL to ask, set JWKSURI", err)
-			}
-			failing = source.Forget
-			uri = func(ctx context.Context) (string, error) {
-				doc, err := source.Metadata(ctx)
-				if err != nil {
-					return "", err
-				}
-				if doc.JWKSURI == "" {
-					return "", errors.New("the metadata of the issuer names no jwks_uri")
-				}
-				return doc.JWKSURI, nil
-			}
-		}
-		switch {
-		case in.AuthorizationServer != "":
-			if err := fetch.CheckURL(in.AuthorizationServer); err != nil {
-				errs.add(field+"AuthorizationServer", "%w; write the issuer identifier from the authorization server's metadata", err)
-			}
-		case in.URL != "" && in.JWKSURI != "" && fetch.CheckURL(in.URL) != nil:
-			errs.add(field+"AuthorizationServer", "is empty, and URL is nothing that clients could ask; write the issuer identifier from the authorization server's metadata")
-		}
-		keys := jwks.New(jwks.Config{URI: uri, Failing: failing, Fetch: client, Now: cfg.Now, Logger: m.log.With("issuer", in.URL)})
-		leeway := in.Leeway
-		if leeway == 0 {
-			leeway = defaultLeeway
-		}
-		out := &issuer{url: in.URL, index: i, keys: keys, mapping: mapping, hasRoles: mapping.ReadsRoles(), leeway: max(leeway, 0)}
-		m.issuers = append(m.issuers, out)
-		if in.Introspection != nil {
-			if err := m.addIntrospection(cfg, in.Introspection, out, keys, source, client); err != nil {
-				errs.add(field+"Introspection", "%w", err)
-			}
-		}
-		verified = append(verified, jwt.Issuer{
-			URL: in.URL, Audiences: append([]string{cfg.Resource}, in.Audiences...), ClientIDs: in.ClientIDs,
-			Algorithms: in.Algorithms, Types: in.TokenTypes, Leeway: in.Leeway, Keys: keys,
-			SoleAudience: in.SoleAudience, Strict: in.Strict, AnyAudience: in.DangerouslyAcceptAnyAudience,
-			Introspected: in.Introspection != nil, NoAudience: in.DangerouslyAcceptNoAudience, ClientAudience: in.DangerouslyAcceptClientAudience,
-		})
-		if in.DangerouslyAcceptNoAudience {
-			m.warnings = append(m.warnings, field+"DangerouslyAcceptNoAudience: tokens of the listed clients are accepted without an audience, whatever they were issued for")
-		}
-		if in.DangerouslyAcceptClientAudience {
-			m.warnings = append(m.warnings, field+"DangerouslyAcceptClientAudience: tokens whose audience is one of the listed clients are accepted, whatever they were issued for")
-		}
-		if in.Grants.DangerouslyDefaultScopes != nil {
-			m.warnings = append(m.warnings, field+"Grants.DangerouslyDefaultScopes: tokens that say nothing of scopes have some")
-		}
-		if in.DangerouslyAcceptAnyAudience {
-			who := "of every client"
-			if in.ClientIDs != nil {
-				who = "of the listed clients"
-			}
-			m.warnings = append(m.warnings, field+"DangerouslyAcceptAnyAudience: tokens "+who+" are accepted, whatever resource they were issued for; set ClientIDs, or better Audiences")
-		}
+		verified[i] = m.addIssuer(cfg, i, client, errs)
+		m.warnOfIssuer(in, fmt.Sprintf("Issuers[%d].", i))
 	}
 	m.checkPrefixes(errs)
 	m.checkRolePrefixes(cfg, errs)
@@ -181,6 +109,106 @@ func (m *Middleware) addIssuers(cfg Config, errs *mistakes) {
 		*errs = append(*errs, err)
 	}
 	m.tokens = tokens
+}
+
+// addIssuer reads one of Config.Issuers, and returns what its tokens must look like.
+func (m *Middleware) addIssuer(cfg Config, i int, client *fetch.Client, errs *mistakes) jwt.Issuer {
+	in, field := cfg.Issuers[i], fmt.Sprintf("Issuers[%d].", i)
+	mapping, err := in.Grants.Compile()
+	if err != nil {
+		errs.add(field+"Grants", "%w", err)
+	}
+	checkIssuerURLs(in, field, errs)
+	var source *discovery.Source
+	if in.JWKSURI == "" || in.Introspection != nil && in.Introspection.Endpoint == "" {
+		source = discovery.New(discovery.Config{Issuer: in.URL, Fetch: client, Resource: cfg.Resource, Now: cfg.Now, Logger: m.log})
+	}
+	uri := func(context.Context) (string, error) { return in.JWKSURI, nil }
+	var failing func()
+	if in.JWKSURI == "" {
+		uri, failing = discoveredKeys(source), source.Forget
+	}
+	// Now as it was configured: without a clock of the user's, keys have a faster one than time.Now.
+	keys := jwks.New(jwks.Config{URI: uri, Failing: failing, Fetch: client, Now: cfg.Now, Logger: m.log.With("issuer", in.URL)})
+	leeway := in.Leeway
+	if leeway == 0 {
+		leeway = defaultLeeway
+	}
+	out := &issuer{url: in.URL, index: i, keys: keys, mapping: mapping, hasRoles: mapping.ReadsRoles(), leeway: max(leeway, 0)}
+	m.issuers = append(m.issuers, out)
+	if in.Introspection != nil {
+		if err := m.addIntrospection(cfg, in.Introspection, out, keys, source, client); err != nil {
+			errs.add(field+"Introspection", "%w", err)
+		}
+	}
+	return jwt.Issuer{
+		URL: in.URL, Audiences: append([]string{cfg.Resource}, in.Audiences...), ClientIDs: in.ClientIDs,
+		Algorithms: in.Algorithms, Types: in.TokenTypes, Leeway: in.Leeway, Keys: keys,
+		SoleAudience: in.SoleAudience, Strict: in.Strict, AnyAudience: in.DangerouslyAcceptAnyAudience,
+		Introspected: in.Introspection != nil, NoAudience: in.DangerouslyAcceptNoAudience, ClientAudience: in.DangerouslyAcceptClientAudience,
+	}
+}
+
+// discoveredKeys finds jwks_uri in the metadata of an issuer.
+func discoveredKeys(source *discovery.Source) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		doc, err := source.Metadata(ctx)
+		if err != nil {
+			return "", err
+		}
+		if doc.JWKSURI == "" {
+			return "", errors.New("the metadata of the issuer names no jwks_uri; set Issuer.JWKSURI")
+		}
+		return doc.JWKSURI, nil
+	}
+}
+
+// checkIssuerURLs checks what an issuer says of where it is found. An empty URL is reported with the rest of what its
+// tokens must look like.
+func checkIssuerURLs(in Issuer, field string, errs *mistakes) {
+	if strings.Contains(in.URL, "/.well-known/") {
+		errs.add(field+"URL", "is the URL of metadata; write the issuer identifier, without the /.well-known/ part")
+	}
+	if in.JWKSURI != "" {
+		if err := fetch.CheckURL(in.JWKSURI); err != nil {
+			errs.add(field+"JWKSURI", "%w", err)
+		}
+	} else if in.URL != "" {
+		if err := fetch.CheckURL(in.URL); err != nil {
+			errs.add(field+"URL", "%w; write iss as it stands in tokens. If this server reaches that host at another address only, "+
+				"as in containers, see Config.HTTPClient; for an issuer that is no URL to ask, set JWKSURI", err)
+		}
+	}
+	switch {
+	case in.AuthorizationServer != "":
+		if err := fetch.CheckURL(in.AuthorizationServer); err != nil {
+			errs.add(field+"AuthorizationServer", "%w; write the issuer identifier from the authorization server's metadata", err)
+		}
+	case in.URL != "" && in.JWKSURI != "" && fetch.CheckURL(in.URL) != nil:
+		errs.add(field+"AuthorizationServer", "is empty, and URL is nothing that clients could ask; "+
+			"write the issuer identifier from the authorization server's metadata")
+	}
+}
+
+// warnOfIssuer says which checks of tokens an issuer goes without.
+func (m *Middleware) warnOfIssuer(in Issuer, field string) {
+	warn := func(text string) { m.warnings = append(m.warnings, field+text) }
+	if in.DangerouslyAcceptNoAudience {
+		warn("DangerouslyAcceptNoAudience: tokens of the listed clients are accepted without an audience, whatever they were issued for")
+	}
+	if in.DangerouslyAcceptClientAudience {
+		warn("DangerouslyAcceptClientAudience: tokens whose audience is one of the listed clients are accepted, whatever they were issued for")
+	}
+	if in.Grants.DangerouslyDefaultScopes != nil {
+		warn("Grants.DangerouslyDefaultScopes: tokens that say nothing of scopes have some")
+	}
+	if in.DangerouslyAcceptAnyAudience {
+		who := "of every client"
+		if in.ClientIDs != nil {
+			who = "of the listed clients"
+		}
+		warn("DangerouslyAcceptAnyAudience: tokens " + who + " are accepted, whatever resource they were issued for; set ClientIDs, or better Audiences")
+	}
 }
 
 // checkRolePrefixes makes sure that an issuer whose roles have a prefix is the only one that can name them.
@@ -204,9 +232,10 @@ func (m *Middleware) withoutIssuers(cfg Config, errs *mistakes) {
 	m.metadataURL = ""
 }
 
-// Ready fetches metadata and keys of every issuer, where there are none yet, and returns what went
-// wrong, joined. Use it at start-up, or as a readiness probe where there is one issuer: until it
-// succeeds, tokens of the issuers named in the error are answered 503, and only theirs.
+// Ready fetches the metadata and the keys of every issuer, where there are none yet, and returns what went
+// wrong, joined. Of an issuer with Introspection it finds out where to ask, and nothing more: it may have no
+// keys, and is asked about tokens only. Use it at start-up, or as a readiness probe where there is one issuer:
+// until it succeeds, tokens of the issuers named in the error are answered 503, and only theirs.
 func (m *Middleware) Ready(ctx context.Context) error {
 	errs := make([]error, len(m.issuers))
 	done := make(chan struct{})
@@ -224,7 +253,7 @@ func (m *Middleware) Ready(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// ready is for an issuer that is asked about its tokens, too, whether it says where.
+// ready returns nil where tokens of the issuer can be checked, as far as that is known without one.
 func (in *issuer) ready(ctx context.Context) error {
 	if in.endpoint != nil {
 		_, err := in.endpoint(ctx)

@@ -12,9 +12,9 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// private filters the result of a list and marks what depends on the caller as private to the caller
-// (MCP 2026-07-28, Caching). The SDK says "public" unless told otherwise.
-func (g *guard) private(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request, p *Principal, res mcp.Result) (mcp.Result, error) {
+// tailor makes a result this caller's: it filters lists, and marks what depends on the caller as private to the caller
+// (MCP 2026-07-28, Caching), where the SDK says "public" unless told otherwise.
+func (g *guard) tailor(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request, p *Principal, res mcp.Result) (mcp.Result, error) {
 	fetch := func(req mcp.Request) (mcp.Result, error) { return next(ctx, method, req) }
 	if v := reflect.ValueOf(res); v.Kind() == reflect.Pointer && v.IsNil() {
 		return res, nil // of other middleware: nothing to filter

@@ -1,6 +1,7 @@
 package mcpauth
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -35,11 +36,14 @@ const (
 // go without a Name. A name may end in an asterisk or, for a resource, be a template; every declaration
 // that matches counts.
 //
-// Who lacks it is answered 401 insufficient_user_authentication with acr_values, max_age and the scopes of the
-// operation, so that one new sign-in is enough. Lists show the operation as they show one that lacks a
-// scope. API keys and other credentials that no sign-in is behind are refused with a bare 403, and so is everyone where
-// several declarations have no acr value in common. A token without the claims has not been issued after such a sign-in. It panics for a name or Login
-// that could never be.
+// A caller whose sign-in is not good enough, or whose token does not say how good it was, is answered 401
+// insufficient_user_authentication with acr_values, max_age and the scopes of the operation, so that one new
+// sign-in is enough. Lists show the operation as they show one for which a scope is missing. API keys and other
+// credentials without a sign-in behind them are refused with a bare 403, and so is everyone where several
+// declarations have no acr value in common.
+//
+// It panics for a method that takes no name and has one, a name that could never be, and a Login that is zero or
+// malformed.
 func (m *Middleware) RequireLogin(op Operation, l Login) {
 	kind, name := targetOf(op), op.Name
 	if kind == methodTarget {
@@ -59,7 +63,7 @@ func (m *Middleware) RequireLogin(op Operation, l Login) {
 
 func (l Login) check() error {
 	if len(l.ACRValues) == 0 && l.MaxAge == 0 {
-		return fmt.Errorf("set ACRValues or MaxAge")
+		return errors.New("set ACRValues or MaxAge")
 	}
 	for _, v := range l.ACRValues {
 		if !authheader.ValidScope(v) {
@@ -67,7 +71,7 @@ func (l Login) check() error {
 		}
 	}
 	if l.MaxAge < 0 || l.MaxAge > maxLoginAge || l.MaxAge%time.Second != 0 {
-		return fmt.Errorf("MaxAge %v is not whole seconds up to %v", l.MaxAge, maxLoginAge)
+		return fmt.Errorf("MaxAge %v is not whole seconds up to %v; leave it zero where any time will do", l.MaxAge, maxLoginAge)
 	}
 	return nil
 }
@@ -232,8 +236,8 @@ func common(a, b []string) []string {
 
 // recent reports whether the user signed in no longer ago than maxAge, and not in the future.
 func (m *Middleware) recent(p *Principal, maxAge time.Duration) bool {
-	var at time.Time
-	if ok, err := p.Claim("/auth_time", &at); !ok || err != nil {
+	at := p.signedIn()
+	if at.IsZero() {
 		return false
 	}
 	age := m.now().Sub(at)
@@ -262,7 +266,7 @@ func (l *Login) parameters() (acrValues, maxAge string) {
 	return strings.Join(l.ACRValues, " "), maxAge
 }
 
-// String says what is asked for, for logs.
+// String says what is asked for, for logs: "acr mfa and a sign-in no longer than 5m0s ago". It is empty for the zero Login.
 func (l Login) String() string {
 	var parts []string
 	if len(l.ACRValues) > 0 {

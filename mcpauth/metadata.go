@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/go-mcpauth/sdk/prm"
@@ -53,4 +54,87 @@ func pattern(path string) string {
 		return path + "{$}"
 	}
 	return path
+}
+
+// checkMetadata checks what Config.Metadata holds by itself.
+func checkMetadata(cfg Config, errs *mistakes) {
+	if cfg.MetadataSigning != nil && len(cfg.Issuers) == 0 {
+		errs.add("MetadataSigning", "leave it out: without Issuers there is no metadata document")
+	}
+	if cfg.MetadataSigning != nil {
+		if err := cfg.MetadataSigning.Validate(); err != nil {
+			errs.add("MetadataSigning", "%w", err)
+		}
+	}
+	if cfg.Metadata == nil {
+		return
+	}
+	if len(cfg.Issuers) == 0 {
+		errs.add("Metadata", "leave it out: without Issuers there is no metadata document")
+	}
+	doc := *cfg.Metadata
+	for _, managed := range []struct {
+		name string
+		set  bool
+	}{
+		{"Resource", doc.Resource != "" && doc.Resource != cfg.Resource},
+		{"AuthorizationServers", len(doc.AuthorizationServers) > 0},
+		{"BearerMethodsSupported", len(doc.BearerMethodsSupported) > 0},
+		{"DPoPSigningAlgValuesSupported", len(doc.DPoPSigningAlgValuesSupported) > 0},
+		{"DPoPBoundAccessTokensRequired", doc.DPoPBoundAccessTokensRequired != nil},
+		{"TLSClientCertificateBoundAccessTokens", doc.TLSClientCertificateBoundAccessTokens},
+	} {
+		if managed.set {
+			errs.add("Metadata."+managed.name, "leave it out; it follows from the rest of the Config, so that it always says what is enforced")
+		}
+	}
+	doc.Resource, doc.AuthorizationServers = cfg.Resource, []string{"https://issuer.invalid"}
+	doc.BearerMethodsSupported, doc.DPoPSigningAlgValuesSupported, doc.DPoPBoundAccessTokensRequired = nil, nil, nil
+	doc.TLSClientCertificateBoundAccessTokens = false
+	if err := doc.Validate(); err != nil {
+		errs.add("Metadata", "%w", err)
+	}
+}
+
+// publish makes the metadata document and its handler.
+func (m *Middleware) publish(cfg Config, errs *mistakes) {
+	if len(cfg.Issuers) == 0 {
+		m.metadata = http.NotFoundHandler()
+		m.published.Store(true)
+		return
+	}
+	m.names = m.issuers[0].mapping
+	doc := &prm.Metadata{}
+	if cfg.Metadata != nil {
+		*doc = *cfg.Metadata
+	}
+	doc.Resource = cfg.Resource
+	doc.BearerMethodsSupported = nil
+	if m.schemes&bearerScheme != 0 {
+		doc.BearerMethodsSupported = []string{"header"} // an empty list would have to be left out
+	}
+	if m.schemes&dpopScheme != 0 {
+		required := m.schemes&bearerScheme == 0
+		doc.DPoPSigningAlgValuesSupported, doc.DPoPBoundAccessTokensRequired = m.proofs.Algorithms(), &required
+	}
+	doc.TLSClientCertificateBoundAccessTokens = m.mutualTLS.Enabled
+	for _, in := range cfg.Issuers {
+		server := in.AuthorizationServer
+		if server == "" {
+			server = in.URL
+		}
+		if !slices.Contains(doc.AuthorizationServers, server) {
+			doc.AuthorizationServers = append(doc.AuthorizationServers, server)
+		}
+	}
+	doc.ScopesSupported = dedupe(append(m.names.Challenge(m.base), doc.ScopesSupported...))
+	handler, err := prm.NewHandler(prm.Config{
+		Resources: []*prm.Metadata{doc}, RootMetadata: cfg.RootMetadata, Signing: cfg.MetadataSigning, Now: m.now, Logger: m.log,
+	})
+	if err != nil {
+		errs.add("Metadata", "%w", err)
+		return
+	}
+	m.metadata = handler
+	m.prefixed = strings.Join(m.names.Challenge(m.base), " ")
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -62,13 +62,6 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 	return &protected{m: m, next: next, isSDK: isSDK}
 }
 
-// Mount registers the protected handler at the path of the resource, and the metadata document at its
-// well-known path. It registers no host and no other path: see [Middleware.MountHost]. It panics with a cure
-// where another resource of the mux has these paths, as with Config.RootMetadata for more than one.
-func (m *Middleware) Mount(mux *http.ServeMux, handler http.Handler) {
-	m.mount(mux, []string{""}, handler)
-}
-
 // A protected handler is what Wrap returns.
 type protected struct {
 	m     *Middleware
@@ -76,7 +69,7 @@ type protected struct {
 	isSDK bool
 	probe probe
 
-	behind flag // the SDK's handler has been seen behind a handler of unknown kind
+	behind atomic.Bool // the SDK's handler has been seen behind a handler of unknown kind
 }
 
 func (h *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -115,12 +108,12 @@ func (h *protected) admit(w http.ResponseWriter, r *http.Request) (inner *http.R
 	defer func() {
 		if v := recover(); v != nil {
 			inner, req = nil, nil
-			m.report.broken(r.Context(), m, fmt.Errorf("%v", v))
+			m.reportPanic(r.Context(), v)
 			a := unavailable(0)
 			a.write(w, r, nil)
 		}
 	}()
-	m.report.start(m)
+	m.reportStart()
 	m.origins.Expose(w.Header(), r)
 	if !h.browserAllowed(w, r) {
 		return nil, nil
@@ -169,11 +162,9 @@ func (h *protected) browserAllowed(w http.ResponseWriter, r *http.Request) bool 
 	if host && m.origins.Origin(r) {
 		return true
 	}
-	why := explanation{reason: ReasonHost, expected: "the host of the resource, or a loopback name", got: loggable(r.Host),
-		cure: "have the proxy in front pass on the public host name"}
+	why := explanation{reason: ReasonHost, expected: "the host of the resource, or a loopback name", got: loggable(r.Host)}
 	if host {
-		why = explanation{reason: ReasonOrigin, expected: "no Origin, or one that is allowed", got: loggable(r.Header.Get("Origin")),
-			cure: "add the origin to Config.Origins if its pages may call this server"}
+		why = explanation{reason: ReasonOrigin, expected: "no Origin, or one that is allowed", got: loggable(r.Header.Get("Origin"))}
 	}
 	a := answer{status: http.StatusForbidden}
 	m.refuseRequest(r, nil, a.status, &why)
@@ -185,68 +176,17 @@ func (h *protected) browserAllowed(w http.ResponseWriter, r *http.Request) bool 
 // admitOperations decides what the request asks for, and returns nil when it has answered.
 func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, c *presented, req *request) *http.Request {
 	m := h.m
-	stop := func(a answer, id json.RawMessage) *http.Request {
-		a.write(w, r, id)
+	revision := first(r.Header, "Mcp-Protocol-Version")
+	var room [1]pending // batches are rare
+	ops, body, ok := m.readOperations(w, r, c, req, revision, room[:0])
+	if !ok {
 		return nil
 	}
-	for _, name := range singleHeaders {
-		if len(r.Header[name]) > 1 {
-			a := answer{status: http.StatusBadRequest, rpc: &rpcError{Code: -32600, Message: "the header " + name + " is repeated"}}
-			m.refuseRequest(r, req, a.status, &explanation{reason: ReasonRepeatedHeader, expected: "one field " + name, got: "several"})
-			return stop(a, peekRequestID(w, r))
-		}
-	}
-	revision := first(r.Header, "Mcp-Protocol-Version")
-
-	var room [1]pending // batches are rare
-	ops := room[:0]
-	var body []byte
-	switch r.Method {
-	case http.MethodPost:
-		var a answer
-		var why explanation
-		began := m.now()
-		if body, a, why = m.readBody(w, r); why.reason != "" {
-			m.refuseRequest(r, req, a.status, &why)
-			return stop(a, nil)
-		}
-		p, refused := m.outlived(r, c, req.principal, began)
-		if refused != nil {
-			m.refuseRequest(r, req, refused.answer.status, &refused.why)
-			return stop(refused.answer, envelope.RequestID(body))
-		}
-		req.principal = p
-		env, err := envelope.Read(body, envelope.Options{AllowBatch: revision < revision20250618})
-		if err != nil {
-			var bad *envelope.Error
-			if !errors.As(err, &bad) {
-				bad = envelope.ErrSyntax
-			}
-			a := answer{status: http.StatusBadRequest, rpc: &rpcError{Code: bad.Code, Message: bad.Error()}}
-			if method := r.Header.Get("Mcp-Method"); bad == envelope.ErrTarget && revision >= revision20260728 && removed[method] {
-				// Not what its params fail to name is unknown, but the method (HTTP-15).
-				a = unknown(Operation{Method: method}, revision)
-			}
-			why := explainBody(bad)
-			m.refuseRequest(r, req, a.status, &why)
-			return stop(a, envelope.RequestID(body))
-		}
-		ops = pendingOf(ops, env)
-	case http.MethodGet, http.MethodDelete:
-		ops = append(ops, pending{op: Operation{Method: r.Method}})
-	default:
-		limitUnread(w, r)
-		a := answer{status: http.StatusMethodNotAllowed, allow: allowedMethods}
-		m.refuseRequest(r, req, a.status, &explanation{reason: ReasonMethod, expected: allowedMethods, got: loggable(r.Method)})
-		return stop(a, nil)
-	}
-
 	sessionless := revision >= revision20260728
 	if !sessionless {
 		if why := m.sessionRefused(req.principal, r); why.reason != "" {
-			a := answer{status: http.StatusForbidden} // no token would help
-			m.refuseRequest(r, req, a.status, &why)
-			return stop(a, ops[0].id)
+			m.stop(w, r, req, answer{status: http.StatusForbidden}, why, ops[0].id) // no token would help
+			return nil
 		}
 	}
 	if (h.isSDK || h.behind.Load() || h.probe.mixed.Load()) && !h.probe.passed(h, r, req) {
@@ -255,7 +195,8 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, c *p
 	}
 	header := m.withoutCredentials(r.Header)
 	if a := m.decide(r, req, header, ops, revision); a != nil {
-		return stop(*a, ops[0].id)
+		a.write(w, r, ops[0].id)
+		return nil
 	}
 	if h.isSDK {
 		decodeName(header)
@@ -268,6 +209,66 @@ func (h *protected) admitOperations(w http.ResponseWriter, r *http.Request, c *p
 	}
 	req.describe(r, ops)
 	return req.inner(r, header, body)
+}
+
+// stop reports why a request goes no further, and answers it.
+func (m *Middleware) stop(w http.ResponseWriter, r *http.Request, req *request, a answer, why explanation, id json.RawMessage) {
+	m.refuseRequest(r, req, a.status, &why)
+	a.write(w, r, id)
+}
+
+// readOperations appends to ops, which is empty, all that a request asks for: there is always something. It also returns
+// the body of a POST. It reports false when it has refused the request for its form.
+func (m *Middleware) readOperations(w http.ResponseWriter, r *http.Request, c *presented, req *request, revision string, ops []pending) (_ []pending, body []byte, ok bool) {
+	for _, name := range singleHeaders {
+		if len(r.Header[name]) > 1 {
+			m.stop(w, r, req, answer{status: http.StatusBadRequest, rpc: &rpcError{Code: -32600, Message: "the header " + name + " is repeated"}},
+				explanation{reason: ReasonRepeatedHeader, expected: "one field " + name, got: "several"}, peekRequestID(w, r))
+			return nil, nil, false
+		}
+	}
+	switch r.Method {
+	case http.MethodPost:
+		began := m.now()
+		body, a, why := m.readBody(w, r)
+		if why.reason != "" {
+			m.stop(w, r, req, a, why, nil)
+			return nil, nil, false
+		}
+		p, refused := m.outlived(r, c, req.principal, began)
+		if refused != nil {
+			m.stop(w, r, req, refused.answer, refused.why, envelope.RequestID(body))
+			return nil, nil, false
+		}
+		req.principal = p
+		env, err := envelope.Read(body, envelope.Options{AllowBatch: revision < revision20250618})
+		if err != nil {
+			a, why := refusedBody(r, err, revision)
+			m.stop(w, r, req, a, why, envelope.RequestID(body))
+			return nil, nil, false
+		}
+		return pendingOf(ops, env), body, true
+	case http.MethodGet, http.MethodDelete:
+		return append(ops, pending{op: Operation{Method: r.Method}}), nil, true
+	}
+	limitUnread(w, r)
+	m.stop(w, r, req, answer{status: http.StatusMethodNotAllowed, allow: allowedMethods},
+		explanation{reason: ReasonMethod, expected: allowedMethods, got: loggable(r.Method)}, nil)
+	return nil, nil, false
+}
+
+// refusedBody is the answer to a body that cannot be authorized.
+func refusedBody(r *http.Request, err error, revision string) (answer, explanation) {
+	var bad *envelope.Error
+	if !errors.As(err, &bad) {
+		bad = envelope.ErrSyntax
+	}
+	a := answer{status: http.StatusBadRequest, rpc: &rpcError{Code: bad.Code, Message: bad.Error()}}
+	if method := r.Header.Get("Mcp-Method"); bad == envelope.ErrTarget && revision >= revision20260728 && removed[method] {
+		// Not what its params fail to name is unknown, but the method (HTTP-15).
+		a = unknown(Operation{Method: method}, revision)
+	}
+	return a, explainBody(bad)
 }
 
 // removed are the methods that 2026-07-28 no longer has and whose params name something.
@@ -357,15 +358,23 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 			}
 		}
 	}
-	var a answer
-	switch {
-	case e.Reason == ReasonNoRule || e.Reason == ReasonUnsafeURI,
-		m.conceal && (e.Reason == ReasonInsufficientScope || e.Reason == ReasonFixedGrant || e.Reason == ReasonRole || e.Reason == ReasonClientLimit || e.Reason == ReasonLogin || e.Reason == ReasonNoLogin):
-		a = unknown(ops[first].op, revision)
-	default:
-		a = m.refused(e, req.principal, revision)
+	if m.concealed(e.Reason) {
+		a := unknown(ops[first].op, revision)
+		return &a
 	}
+	a := m.refused(e, req.principal, revision)
 	return &a
+}
+
+// concealed reports whether an operation that is refused for this reason is answered as one that does not exist.
+func (m *Middleware) concealed(reason Reason) bool {
+	switch reason {
+	case ReasonNoRule, ReasonUnsafeURI:
+		return true
+	case ReasonInsufficientScope, ReasonFixedGrant, ReasonRole, ReasonClientLimit, ReasonLogin, ReasonNoLogin:
+		return m.conceal
+	}
+	return false
 }
 
 const incurable = 2
@@ -380,16 +389,6 @@ func gravity(e *Error) int {
 		return 1
 	}
 	return incurable
-}
-
-// describe notes what kind of request this is.
-func (req *request) describe(r *http.Request, ops []pending) {
-	req.standalone = r.Method == http.MethodGet
-	for _, o := range ops {
-		req.standalone = req.standalone || o.op.Method == "subscriptions/listen"
-		// Notifications are answered before the guard sees them, and so may be what has no id.
-		req.guardExpected = req.guardExpected || o.id != nil && o.op.Method != ""
-	}
 }
 
 // leftOf is how long the token of p still counts.

@@ -10,6 +10,13 @@ import (
 	"github.com/go-mcpauth/sdk/prm"
 )
 
+// Mount registers the protected handler at the path of the resource, and the metadata document at its
+// well-known path. It registers no host and no other path: see [Middleware.MountHost]. It panics with a cure
+// where another resource of the mux has these paths, as with Config.RootMetadata for more than one.
+func (m *Middleware) Mount(mux *http.ServeMux, handler http.Handler) {
+	m.mount(mux, []string{""}, handler)
+}
+
 // MountHost is Mount for a mux that serves resources of several hosts: it registers the same paths for the host of
 // Resource alone, which a proxy in front must pass on in Host. Other hosts, loopback names included, are the
 // mux's business, which answers 404 unless something else is mounted there.

@@ -19,8 +19,8 @@ import (
 // a certificate does not matter here. The token names it, and the TLS handshake has shown that the client
 // holds its key.
 type MutualTLS struct {
-	// Enabled does not demand bound tokens: others are accepted as before. It accepts tokens with cnf.x5t#S256 on connections with that certificate, and says so in the
-	// metadata (tls_client_certificate_bound_access_tokens).
+	// Enabled accepts tokens with cnf.x5t#S256 on connections with that certificate, and says so in the metadata
+	// (tls_client_certificate_bound_access_tokens). It does not demand them: other tokens are accepted as before.
 	Enabled bool
 
 	// DangerouslyTrustHeader is the header in which a proxy that ends TLS hands on the client's

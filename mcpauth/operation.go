@@ -41,8 +41,8 @@ type Call struct {
 // resource that it names. A Decision holds no credentials, and no argument but those that
 // Config.AuditArguments names.
 type Decision struct {
-	Time      time.Time // by Config.Now
-	Allowed   bool
+	Time      time.Time  // by Config.Now
+	Allowed   bool       // the operation went on to the server
 	Status    int        // HTTP status of a refusal, or 403 where the answer is that of an unknown operation; zero when allowed
 	Reason    Reason     // never empty
 	Principal *Principal // nil before authentication; of a refused proof, whom its token names

@@ -53,21 +53,32 @@ func (e *PolicyError) Error() string {
 //	}
 //
 // "tools", "prompts", "resources" and "methods" hold rules, in the syntax of [scopes.Parse], for names as
-// [Middleware.RequireTool] and its kin take them. What the program has declared stays as it is: a name that both rule is a
-// mistake, whichever comes second, and where a pattern or another spelling of the one matches as well, both rules must be met. "roles" and "scopes" say what each stands for, of callers with any kind of
-// credentials, after what Issuer.Grants says; where they are present, every role or scope that the file
-// names must be among them. "clients" is [Config].Clients, and the entries of both count. "annotated" is for [Middleware.RequireAnnotated].
+// [Middleware.RequireTool] and its kin take them. What the program has declared stays as it is: a name that both rule
+// is a mistake, whichever comes second, and where a pattern or another spelling of the one matches a name of the
+// other, both rules must be met.
+//
+// "scopes" and "roles" say what each of them stands for, for callers with any kind of credentials, and on top of
+// Issuer.Grants; where one of these members is present, every scope or role that the file names must be in it.
+// "clients" is [Config].Clients, and the entries of both count. "annotated" is for [Middleware.RequireAnnotated].
 // [PolicySchema] has the whole format.
 //
-// What [Middleware.Verify] finds suspicious in the rules is logged again, once requests have come. Rights that tokens were
-// remembered with end with the file that gave them. Streams that are open go on.
+// Once requests have come, what [Middleware.Verify] finds suspicious is logged again with each file. A token that is
+// remembered is judged by the new file from its next request on; streams that are open go on.
 func (m *Middleware) LoadPolicy(data []byte) error {
+	if mistakes := m.putPolicy(data); mistakes != nil {
+		return fmt.Errorf("mcpauth: the policy has mistakes: %w", mistakes)
+	}
+	return nil
+}
+
+// putPolicy puts a policy in force, or returns its mistakes, joined.
+func (m *Middleware) putPolicy(data []byte) error {
 	file, mistakes := policyfile.Parse(data)
 	if len(mistakes) == 0 {
 		mistakes = m.checkPolicy(file)
 	}
 	if len(mistakes) == 0 {
-		mistakes = m.rules.replace(m, file)
+		mistakes = m.rules.replace(file)
 	}
 	if len(mistakes) == 0 {
 		if offered := m.offers.Load(); offered != nil {
@@ -75,30 +86,36 @@ func (m *Middleware) LoadPolicy(data []byte) error {
 		}
 		return nil
 	}
-	mistakes = mistakes[:min(len(mistakes), maxMistakes)]
 	slices.SortStableFunc(mistakes, func(a, b *policyfile.Error) int {
 		if a.Line != b.Line {
 			return a.Line - b.Line
 		}
 		return a.Column - b.Column
 	})
+	mistakes = mistakes[:min(len(mistakes), maxMistakes)]
 	errs := make([]error, len(mistakes))
 	for i, e := range mistakes {
 		errs[i] = &PolicyError{Line: e.Line, Column: e.Column, Path: e.Path, Msg: e.Msg}
 	}
-	return fmt.Errorf("mcpauth: the policy has mistakes: %w", errors.Join(errs...))
+	return errors.Join(errs...)
 }
 
-// LoadPolicyFile is [Middleware.LoadPolicy] for a file.
+// LoadPolicyFile is [Middleware.LoadPolicy] for a file. A file that is longer than 4 MiB, or is no regular one, is an error.
 func (m *Middleware) LoadPolicyFile(path string) error {
+	_, err := m.loadPolicyFile(path)
+	return err
+}
+
+// loadPolicyFile returns the hash of the rules that are in force then.
+func (m *Middleware) loadPolicyFile(path string) (sum [sha256.Size]byte, err error) {
 	data, err := readPolicy(path)
 	if err != nil {
-		return fmt.Errorf("mcpauth: %w", err)
+		return sum, fmt.Errorf("mcpauth: %w", err) // which names the file
 	}
-	if err := m.LoadPolicy(data); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	if mistakes := m.putPolicy(data); mistakes != nil {
+		return sum, fmt.Errorf("mcpauth: %s: the policy has mistakes: %w", path, mistakes)
 	}
-	return nil
+	return sha256.Sum256(data), nil
 }
 
 // readPolicy reads no more than a policy may have.
@@ -128,16 +145,13 @@ func readPolicy(path string) ([]byte, error) {
 // that is gone or has mistakes leaves the rules as they are, and each such content is reported once, in
 // the log at level ERROR. An interval of less than a second counts as one.
 func (m *Middleware) WatchPolicyFile(ctx context.Context, path string, interval time.Duration) error {
-	data, err := readPolicy(path)
-	if err == nil {
-		err = m.LoadPolicy(data)
-	}
+	last, err := m.loadPolicyFile(path)
 	if err != nil {
-		return fmt.Errorf("mcpauth: %s: %w", path, err)
+		return err
 	}
 	ticker := time.NewTicker(max(interval, time.Second))
 	defer ticker.Stop()
-	last, trouble := sha256.Sum256(data), ""
+	trouble := "" // that was reported last
 	for {
 		select {
 		case <-ctx.Done():
@@ -152,7 +166,7 @@ func (m *Middleware) WatchPolicyFile(ctx context.Context, path string, interval 
 		}
 		if err == nil {
 			last = sum // its mistakes do not go away by looking again
-			if err = m.LoadPolicy(data); err == nil {
+			if err = m.putPolicy(data); err == nil {
 				trouble = ""
 				m.log.InfoContext(ctx, "mcpauth: the policy was loaded anew", "file", path, "policy_sha256", fmt.Sprintf("%x", sum))
 				continue

@@ -277,12 +277,17 @@ func TestWatchPolicyFile(t *testing.T) {
 			Logger: slog.New(slog.NewTextHandler(&text, nil))})
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
-		require.ErrorContains(t, auth.WatchPolicyFile(ctx, path, time.Second), "no such file")
-		require.ErrorContains(t, auth.LoadPolicyFile(path), "no such file")
+		for _, err := range []error{auth.WatchPolicyFile(ctx, path, time.Second), auth.LoadPolicyFile(path)} {
+			require.ErrorContains(t, err, "no such file")
+			require.Equal(t, 1, strings.Count(err.Error(), path), "it is named once: %v", err)
+		}
 		require.ErrorContains(t, auth.LoadPolicyFile(dir), "no regular file")
 		write(`{"version":1,"tools":{"look":"nobody has"}}`)
-		require.ErrorContains(t, auth.WatchPolicyFile(ctx, path, time.Second), path+": mcpauth: the policy has mistakes: line 1, column")
-		require.ErrorContains(t, auth.LoadPolicyFile(path), "line 1, column")
+		for _, err := range []error{auth.WatchPolicyFile(ctx, path, time.Second), auth.LoadPolicyFile(path)} {
+			require.True(t, strings.HasPrefix(err.Error(), "mcpauth: "+path+": the policy has mistakes: line 1, column"), err.Error())
+			var mistake *mcpauth.PolicyError
+			require.ErrorAs(t, err, &mistake)
+		}
 
 		write(ladder)
 		ended := make(chan error, 1)

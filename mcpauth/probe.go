@@ -6,11 +6,11 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -20,8 +20,8 @@ import (
 // reaches it: the handler does not say which server it serves. It sends a ping of its own through the
 // handler; the guard notes it and answers, and without a guard nothing notes it.
 type probe struct {
-	ok    flag
-	mixed flag // getServer chooses among servers, and one of them is unguarded
+	ok    atomic.Bool
+	mixed atomic.Bool // getServer chooses among servers, and one of them is unguarded
 }
 
 // passed reports whether requests may go through. A failed probe is repeated with every request, so a
@@ -131,12 +131,11 @@ func (h *protected) stopped(w http.ResponseWriter, r *http.Request, req *request
 // refuseUnprotected answers a request that would reach an unguarded server.
 func (h *protected) refuseUnprotected(w http.ResponseWriter, r *http.Request, req *request, id json.RawMessage) {
 	a := unavailable(0)
-	h.m.refuseRequest(r, req, a.status, &explanation{reason: ReasonUnprotected, expected: "a server that was given to Protect", got: "another server",
-		cure: "call auth.Protect(server) for every server that getServer returns; the SDK's SSEHandler cannot be protected"})
+	h.m.refuseRequest(r, req, a.status, &explanation{reason: ReasonUnprotected, expected: "a server that was given to Protect", got: "another server"})
 	a.write(w, r, id)
 }
 
-// What a ping finds.
+// A finding is what a ping finds.
 type finding byte
 
 const (
@@ -157,34 +156,10 @@ const pingDeadline = 5 * time.Second
 // ping plays the request r again, as far as getServer can see it, with a ping in its body; within the
 // session and at the revision of r, or as one that opens a session of its own.
 func (h *protected) ping(r *http.Request, req *request, session bool) finding {
-	revision := ""
-	if session {
-		revision = r.Header.Get("Mcp-Protocol-Version")
-	}
-	body, method := pingBody(revision)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), pingDeadline)
 	defer cancel()
 	trial := &request{Context: ctx, m: h.m, known: known{of: h.m.mark, principal: req.principal, http: req.http, isProbe: true}, hidesAddress: true}
-	out := r.WithContext(trial)
-	out.Method = http.MethodPost
-	out.Header = h.m.withoutCredentials(r.Header)
-	withoutDetours(out.Header)
-	for _, name := range aboutTheBody {
-		delete(out.Header, name)
-	}
-	if revision != "" {
-		out.Header.Set("Mcp-Protocol-Version", revision)
-	}
-	if revision >= revision20260728 {
-		out.Header.Set("Mcp-Method", method)
-	}
-	if !session || revision >= revision20260728 {
-		delete(out.Header, "Mcp-Session-Id")
-	}
-	out.Header.Set("Content-Type", "application/json")
-	out.Header.Set("Accept", "application/json, text/event-stream")
-	out.Body = io.NopCloser(strings.NewReader(body))
-	out.ContentLength = int64(len(body))
+	out := h.pingRequest(r, trial, session)
 	found := make(chan finding, 1)
 	go func() { // the SDK's handler waits for middleware that hangs, whatever its context says
 		result := unanswered
@@ -192,7 +167,7 @@ func (h *protected) ping(r *http.Request, req *request, session bool) finding {
 			if v := recover(); v == any(errUnprotected) {
 				result = unguarded
 			} else if v != nil {
-				h.m.report.broken(ctx, h.m, fmt.Errorf("%v", v))
+				h.m.reportPanic(ctx, v)
 			}
 			found <- result
 		}()
@@ -213,6 +188,36 @@ func (h *protected) ping(r *http.Request, req *request, session bool) finding {
 	case <-ctx.Done():
 		return unanswered
 	}
+}
+
+// pingRequest is r with a ping in its body, and without what is about the body that r has.
+func (h *protected) pingRequest(r *http.Request, trial *request, session bool) *http.Request {
+	revision := ""
+	if session {
+		revision = r.Header.Get("Mcp-Protocol-Version")
+	}
+	body, method := pingBody(revision)
+	out := r.WithContext(trial)
+	out.Method = http.MethodPost
+	out.Header = h.m.withoutCredentials(r.Header)
+	withoutDetours(out.Header)
+	for _, name := range aboutTheBody {
+		delete(out.Header, name)
+	}
+	if revision != "" {
+		out.Header.Set("Mcp-Protocol-Version", revision)
+	}
+	if revision >= revision20260728 {
+		out.Header.Set("Mcp-Method", method)
+	}
+	if !session || revision >= revision20260728 {
+		delete(out.Header, "Mcp-Session-Id")
+	}
+	out.Header.Set("Content-Type", "application/json")
+	out.Header.Set("Accept", "application/json, text/event-stream")
+	out.Body = io.NopCloser(strings.NewReader(body))
+	out.ContentLength = int64(len(body))
+	return out
 }
 
 // pingBody is the cheapest request that a server of this revision answers. From 2026-07-28 on that is

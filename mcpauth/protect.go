@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"weak"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -126,7 +127,7 @@ func (g *guards) owner(server *mcp.Server) *Middleware {
 // nothing that Wrap read.
 type guard struct {
 	m    *Middleware
-	seen flag // a request
+	seen atomic.Bool // a request
 }
 
 func (g *guard) handle(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request) (mcp.Result, error) {
@@ -141,18 +142,18 @@ func (g *guard) handle(ctx context.Context, next mcp.MethodHandler, method strin
 	if err != nil {
 		return nil, err
 	}
-	return g.guarded(ctx, next, method, req, p, res)
+	return g.tailorSafely(ctx, next, method, req, p, res)
 }
 
-// guarded is private, where a panic in a check refuses as in admit.
-func (g *guard) guarded(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request, p *Principal, res mcp.Result) (out mcp.Result, err error) {
+// tailorSafely is tailor, where a panic in a check refuses as in admit.
+func (g *guard) tailorSafely(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request, p *Principal, res mcp.Result) (out mcp.Result, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			out, err = nil, forbidden
-			g.m.report.broken(ctx, g.m, fmt.Errorf("%v", v))
+			g.m.reportPanic(ctx, v)
 		}
 	}()
-	return g.private(ctx, next, method, req, p, res)
+	return g.tailor(ctx, next, method, req, p, res)
 }
 
 // admit makes every check. A panic in one of them, or in a hook, is a refusal: nothing else stands
@@ -162,7 +163,7 @@ func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string
 	defer func() {
 		if v := recover(); v != nil {
 			p, err = nil, forbidden
-			m.report.broken(ctx, m, fmt.Errorf("%v", v))
+			m.reportPanic(ctx, v)
 		}
 	}()
 	extra := req.GetExtra()
@@ -181,7 +182,7 @@ func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string
 		caller = st
 	}
 	if caller.principal == nil {
-		m.report.refusal(ctx, m, nil, pending{op: Operation{Method: method}}, http.StatusForbidden, &explanation{
+		m.reportRefusal(ctx, nil, pending{op: Operation{Method: method}}, http.StatusForbidden, &explanation{
 			reason: ReasonNoPrincipal, expected: "a request by way of Wrap, or a connection whose context has a caller", got: "neither",
 		}, summary{})
 		return nil, nil, forbidden
@@ -189,7 +190,7 @@ func (g *guard) admit(ctx context.Context, next mcp.MethodHandler, method string
 	if local {
 		now, why := m.stdioNow(ctx, caller.principal)
 		if why.reason != "" {
-			m.report.refusal(ctx, m, caller.principal, pending{op: Operation{Method: method}}, http.StatusForbidden, &why, summary{})
+			m.reportRefusal(ctx, caller.principal, pending{op: Operation{Method: method}}, http.StatusForbidden, &why, summary{})
 			return nil, nil, forbidden
 		}
 		caller.principal = m.shaped(now)
@@ -241,7 +242,7 @@ var forbidden = &jsonrpc.Error{Code: http.StatusForbidden, Message: http.StatusT
 func (m *Middleware) guardRefuses(ctx context.Context, caller *known, o pending, v verdict, local bool) error {
 	e := m.refusal(caller.principal, v, o.op)
 	if !local && caller.rules == m.rules.load().serial {
-		m.report.refusal(ctx, m, caller.principal, o, http.StatusForbidden, &explanation{
+		m.reportRefusal(ctx, caller.principal, o, http.StatusForbidden, &explanation{
 			reason: ReasonReadersDisagree, expected: "the operation that Wrap allowed", got: "one that is refused: " + string(v.reason),
 		}, caller.http)
 	} else {

@@ -146,8 +146,7 @@ func explainCredentials(err error) explanation {
 		return explanation{reason: ReasonMultipleCredentials, expected: "one Authorization field", got: "several",
 			cure: "find the client or proxy that adds a second one; two readers could pick different callers"}
 	case authheader.ErrTooLong:
-		return explanation{reason: ReasonTokenTooLong, expected: "a token of at most 16 KiB", got: "a longer one",
-			cure: "have the authorization server put fewer groups or roles into the token"}
+		return explanation{reason: ReasonTokenTooLong, expected: "a token of at most 16 KiB", got: "a longer one"}
 	default:
 		return explanation{reason: ReasonMalformedCredentials, expected: "Bearer or DPoP, one space, one token", got: "other bytes"}
 	}

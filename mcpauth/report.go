@@ -2,30 +2,24 @@ package mcpauth
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// A reporter tells the operator what happens: one line per refusal, and a summary at the first
-// request, when the rules have been declared.
-type reporter struct {
-	once sync.Once
-	done atomic.Bool
-}
-
-func (rep *reporter) start(m *Middleware) {
-	if rep.done.Load() {
+// reportStart says at the first request, when the rules have been declared, what is protected and what in the Config looks
+// wrong.
+func (m *Middleware) reportStart() {
+	if m.startReported.Load() {
 		return
 	}
-	rep.once.Do(func() {
-		defer rep.done.Store(true)
+	m.startOnce.Do(func() {
+		defer m.startReported.Store(true)
 		issuers := make([]string, len(m.issuers))
 		for i, in := range m.issuers {
 			issuers[i] = in.url
@@ -52,19 +46,19 @@ func (rep *reporter) start(m *Middleware) {
 	})
 }
 
-// broken reports a panic in a check. What was thrown is ours, not the client's.
-func (rep *reporter) broken(ctx context.Context, m *Middleware, err error) {
+// reportPanic reports a panic in a check or a hook, by what was thrown.
+func (m *Middleware) reportPanic(ctx context.Context, thrown any) {
 	defer func() { _ = recover() }() // it may have been the log itself, or OnDecision
-	why := explanation{reason: ReasonPanic, expected: "hooks that return", got: "a panic", err: err}
-	m.report.refusal(ctx, m, nil, pending{}, http.StatusServiceUnavailable, &why, summary{})
+	why := explanation{reason: ReasonPanic, expected: "hooks that return", got: "a panic", err: fmt.Errorf("%v", thrown)}
+	m.reportRefusal(ctx, nil, pending{}, http.StatusServiceUnavailable, &why, summary{})
 }
 
-// refusal reports what is refused without a rule being asked: to the log, and then to OnDecision.
-func (rep *reporter) refusal(ctx context.Context, m *Middleware, p *Principal, o pending, status int, shared *explanation, s summary) {
+// reportRefusal reports what is refused without a rule being asked: to the log, which also gets more, and then to OnDecision.
+func (m *Middleware) reportRefusal(ctx context.Context, p *Principal, o pending, status int, shared *explanation, s summary, more ...slog.Attr) {
 	own := *shared // several requests may share one
 	why := &own
 	why.withCure()
-	m.logRefusal(ctx, p, o.op, status, why, s)
+	m.logRefusal(ctx, p, o.op, status, why, s, more...)
 	if m.onDecision == nil {
 		return
 	}
@@ -83,7 +77,7 @@ func (why *explanation) cause() string {
 }
 
 // A summary is what is left of an HTTP request, for logs and sessions. The zero value stands for none.
-type summary struct{ method, remote, client, noClient, traceID, session string }
+type summary struct{ method, remote, traceID, session string }
 
 func summaryOf(r *http.Request) summary {
 	return summary{method: r.Method, remote: r.RemoteAddr, traceID: headerTrace(r.Header), session: first(r.Header, "Mcp-Session-Id")}
@@ -98,26 +92,24 @@ func (m *Middleware) refuseRequest(r *http.Request, req *request, status int, wh
 	if req != nil {
 		p = req.principal
 	}
-	s := summaryOf(r)
-	s.client, s.noClient = m.clientAddress(r)
-	m.report.refusal(r.Context(), m, p, pending{}, status, why, s)
+	m.reportRefusal(r.Context(), p, pending{}, status, why, summaryOf(r), m.clientAddress(r)...)
 }
 
 // clientAddress is the address for which a proxy of Limits.Proxies vouches. Behind one, the peer is the same for all, and
-// nobody could tell from the log who sends bad credentials. It is empty where it is the peer's. unknown says why there is
-// none, since Limits.Failures limits nobody then.
-func (m *Middleware) clientAddress(r *http.Request) (addr, unknown string) {
+// nobody could tell from the log who sends bad credentials. It is empty where it is the peer's. Where there is none it says
+// why, since Limits.Failures limits nobody then.
+func (m *Middleware) clientAddress(r *http.Request) []slog.Attr {
 	if m.limits == nil || len(m.limits.proxies.Trusted) == 0 {
-		return "", ""
+		return nil
 	}
 	client, err := m.limits.proxies.Client(r.RemoteAddr, r.Header)
 	if err != nil {
-		return "", err.Error()
+		return []slog.Attr{slog.String("client_address_unknown", loggable(err.Error()))}
 	}
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && peer.Addr().Unmap() == client {
-		return "", ""
+		return nil
 	}
-	return client.String(), ""
+	return []slog.Attr{slog.String("client_address", loggable(client.String()))}
 }
 
 // reportOperation reports the decision about one operation. e is nil where it is allowed; in a batch
@@ -186,7 +178,7 @@ func (m *Middleware) explain(p *Principal, op Operation, v verdict, e *Error) ex
 		if v.login != nil {
 			why.expected = v.login.String()
 		}
-		why.got = "acr " + orNone(loggable(p.text("acr"))) + ", auth_time " + orNone(p.signedIn())
+		why.got = "acr " + orNone(loggable(p.text("acr"))) + ", auth_time " + orNone(stampOf(p.signedIn()))
 		why.cure = "the client can have the user sign in anew with the acr_values and max_age of the challenge; if it does and the token still lacks them, have the authorization server write acr and auth_time into access tokens (RFC 9470, Section 6)"
 	case ReasonNoLogin:
 		why.expected, why.got = "a sign-in as RequireLogin asks for", "credentials that cannot bring it"
@@ -224,7 +216,7 @@ func levelOf(reason Reason) slog.Level {
 	return slog.LevelWarn
 }
 
-func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation, status int, why *explanation, s summary) {
+func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation, status int, why *explanation, s summary, more ...slog.Attr) {
 	level := levelOf(why.reason)
 	if !m.log.Enabled(ctx, level) {
 		return
@@ -251,12 +243,7 @@ func (m *Middleware) logRefusal(ctx context.Context, p *Principal, op Operation,
 	if s.method != "" {
 		attrs = append(attrs, slog.String("http_method", loggable(s.method)), slog.String("remote", loggable(s.remote)))
 	}
-	if s.client != "" {
-		attrs = append(attrs, slog.String("client_address", loggable(s.client)))
-	}
-	if s.noClient != "" {
-		attrs = append(attrs, slog.String("client_address_unknown", loggable(s.noClient)))
-	}
+	attrs = append(attrs, more...)
 	if s.traceID != "" {
 		attrs = append(attrs, slog.String("trace_id", s.traceID))
 	}
@@ -292,13 +279,12 @@ func orNone(s string) string {
 	return s
 }
 
-// signedIn is the auth_time claim for a log.
-func (p *Principal) signedIn() string {
-	var at time.Time
-	if ok, err := p.Claim("/auth_time", &at); !ok || err != nil {
+// stampOf is a time for a log; empty where there is none.
+func stampOf(t time.Time) string {
+	if t.IsZero() {
 		return ""
 	}
-	return at.Format(time.RFC3339)
+	return t.Format(time.RFC3339)
 }
 
 func listed(names []string) string {
@@ -311,33 +297,4 @@ func listed(names []string) string {
 		names = names[:20]
 	}
 	return loggable(strings.Join(slices.Clone(names), " ")) + more
-}
-
-// headerTrace reads the trace id of a traceparent header.
-func headerTrace(h http.Header) string {
-	if values := h["Traceparent"]; len(values) == 1 {
-		return traceID(values[0])
-	}
-	return ""
-}
-
-// traceID reads the trace id of a traceparent of version 00 (W3C Trace Context, Section 3.2).
-func traceID(v string) string {
-	if len(v) != 55 {
-		return ""
-	}
-	for i := range len(v) {
-		c := v[i]
-		if i == 2 || i == 35 || i == 52 {
-			if c != '-' {
-				return ""
-			}
-		} else if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
-			return ""
-		}
-	}
-	if id := v[3:35]; v[:2] == "00" && id != strings.Repeat("0", 32) {
-		return id
-	}
-	return ""
 }

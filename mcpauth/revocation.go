@@ -48,9 +48,10 @@ type RevocationStore interface {
 	Find(ctx context.Context, ids []RevocationID) (before []int64, err error)
 }
 
-// Revocations are the tokens that were taken back. Hand its Revoked to [Config].Revoked, which is asked for
-// every request, so that a revocation counts at once, for remembered tokens too. Make it with
-// [NewRevocations]. The zero value refuses every caller with [ErrUnavailable].
+// Revocations are the tokens that were taken back. Give [Revocations.Revoked] to [Config].Revoked, which is asked
+// for every request, so that a revocation counts at once, for remembered tokens too. Make them with
+// [NewRevocations]: nil and the zero value refuse every caller with [ErrUnavailable]. They are safe for concurrent
+// use.
 type Revocations struct {
 	store RevocationStore
 	now   func() time.Time
@@ -171,12 +172,6 @@ func revocationID(issuer string, kind byte, name string) RevocationID {
 	buf = append(buf, issuer...)
 	buf = append(buf, kind)
 	return sha256.Sum256(append(buf, name...))
-}
-
-// text is a claim that is a string, or empty.
-func (p *Principal) text(claim string) string {
-	s, _ := p.fields().claims[claim].(string)
-	return s
 }
 
 type revocationEntry struct {

@@ -134,7 +134,7 @@ func (t *table) fileRules() *filePolicy {
 var noFile filePolicy
 
 // replace puts a file in the place of an earlier one, unless it clashes with what the program has declared.
-func (t *table) replace(m *Middleware, file *policyfile.File) (clashes []*policyfile.Error) {
+func (t *table) replace(file *policyfile.File) (clashes []*policyfile.Error) {
 	next := compilePolicy(file)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -156,11 +156,11 @@ func (t *table) replace(m *Middleware, file *policyfile.File) (clashes []*policy
 	if clashes != nil {
 		return clashes
 	}
-	file0, rights0 := t.file, t.rights
+	oldFile, oldRights := t.file, t.rights
 	t.file, t.rights = next, newRights(next.hierarchy, t.clients, next.clients)
 	built, err := t.tryBuild()
 	if err != nil {
-		t.file, t.rights = file0, rights0
+		t.file, t.rights = oldFile, oldRights
 		return append(clashes, &policyfile.Error{Position: policyfile.Position{Line: 1, Column: 1},
 			Msg: "a rule is too long or too deep together with BaseScopes and what the program says of the same name: " + policyfile.Text(err.Error())})
 	}

@@ -48,6 +48,7 @@ func (m *Middleware) StdioContext(ctx context.Context, in Stdio) (context.Contex
 	return NewContext(ctx, p), nil
 }
 
+// stdioCaller finds out who is calling, from whichever member is set.
 func (m *Middleware) stdioCaller(ctx context.Context, in Stdio) (*Principal, error) {
 	set := 0
 	for _, is := range []bool{in.TokenVariable != "", in.KeyVariable != "", in.Local != nil} {
@@ -112,6 +113,7 @@ func (m *Middleware) stdioPrincipal(ctx context.Context, token string) (*Princip
 	return &p, nil
 }
 
+// stdioKey shows the credentials to the Authenticators, each in the first of its headers, in a request that nobody sends.
 func (m *Middleware) stdioKey(ctx context.Context, value string) (*Principal, error) {
 	for _, a := range m.authenticators {
 		name := a.headers[0]
@@ -127,7 +129,7 @@ func (m *Middleware) stdioKey(ctx context.Context, value string) (*Principal, er
 			return nil, err
 		}
 		r.Header[name] = []string{field}
-		p, err := a.Authenticate(r)
+		p, err := a.ask(r)
 		switch {
 		case errors.Is(err, ErrNoCredentials):
 			continue

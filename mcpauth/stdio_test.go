@@ -2,6 +2,8 @@ package mcpauth_test
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -209,6 +211,22 @@ func TestStdio_BadCredentials(t *testing.T) {
 		_, err := fresh.StdioContext(t.Context(), mcpauth.Stdio{TokenVariable: variable})
 		require.ErrorContains(t, err, "keys_unavailable")
 	})
+}
+
+// SEC-02: a panic ends the program, and what it says is printed.
+func TestStdio_APanicWithTheCredentials(t *testing.T) {
+	const secret = "s3cret-and-long-enough"
+	careless := mcpauth.NewAuthenticator(func(r *http.Request) (*mcpauth.Principal, error) {
+		panic("no caller for " + r.Header.Get("X-Mine"))
+	}, "", "X-Mine")
+	auth, _ := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) { cfg.Authenticators = []mcpauth.Authenticator{careless} })
+	t.Setenv(variable, secret)
+	defer func() {
+		thrown := fmt.Sprint(recover())
+		require.Contains(t, thrown, "no caller for")
+		require.NotContains(t, thrown, secret)
+	}()
+	_, _ = auth.StdioContext(t.Context(), mcpauth.Stdio{KeyVariable: variable})
 }
 
 func TestStdioOnly(t *testing.T) {

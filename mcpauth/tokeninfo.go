@@ -2,89 +2,11 @@ package mcpauth
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"net/http"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 )
-
-type flag = atomic.Bool
-
-// A request is one HTTP request that is being served. It is also the context of its inner handler:
-// one allocation carries the caller, the SDK's TokenInfo, and the request that the inner handler gets. None
-// of it is used again for another request: the SDK's tools may outlive this one, and one may append to the
-// scopes of its TokenInfo.
-type request struct {
-	context.Context
-	known
-	m        *Middleware
-	out      http.Request   // what the inner handler gets
-	body     whole          // of out
-	info     auth.TokenInfo // made when the SDK asks for it
-	infoOnce sync.Once
-
-	standalone    bool          // a stream of its own, not the answer to a call
-	guardExpected bool          // the SDK will pass this request to its receiving middleware
-	hidesAddress  bool          // the SDK's own check of Host is left out
-	unknown       *protected    // a handler of unknown kind, told when somebody behind it asks for the TokenInfo; nil: no need to know
-	outer         *http.Request // what it was given
-	asked         flag          // the SDK is behind, under whatever wrapper
-}
-
-// known is the part of a request that its TokenInfo leads to. The SDK hands that to tools, which may
-// log it or send it on. So there is no way from here to the *http.Request, nor to its context, where
-// net/http keeps the connection: both hold the token. Nor to the Middleware, which holds keys of nonces and
-// remembers the claims of other callers.
-type known struct {
-	of        *mark
-	principal *Principal
-	http      summary
-	rules     uint64 // the serial number of those by which Wrap has decided
-	isProbe   bool   // made by probe.go
-	reached   flag   // a guard has seen it
-}
-
-// String keeps a context or a TokenInfo that somebody prints from showing what it leads to: package fmt looks into
-// unexported fields, and with some verbs behind pointers. There is the body, and for handlers of other kinds the
-// request as it came, with its token.
-func (*known) String() string { return "mcpauth.request" }
-
-// Format implements [fmt.Formatter]: whatever the verb, it writes what String returns.
-func (k *known) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, k.String()) }
-
-// A mark tells one Middleware from others and leads to none.
-type mark struct{ _ byte }
-
-type requestKey struct{}
-
-// Value implements context.Context.
-func (r *request) Value(key any) any {
-	if _, ok := key.(requestKey); ok {
-		if r.principal == nil {
-			return nil
-		}
-		return r
-	}
-	if key == (principalKey{}) && r.principal != nil {
-		return nil // a caller in the context around Wrap, such as that of the whole process, is not this one's
-	}
-	if sdkKey != nil && key == sdkKey && r.principal != nil {
-		if r.unknown != nil {
-			r.unknown.sdkAsks(r.outer, r)
-		}
-		return r.tokenInfo()
-	}
-	if r.hidesAddress && key == http.LocalAddrContextKey {
-		// The SDK refuses every public Host on a loopback listener, where a proxy on the same machine may
-		// well pass it on. Host has been checked, against the one name that is right.
-		return nil
-	}
-	return r.Context.Value(key)
-}
 
 // extraKey is where the SDK's TokenInfo holds what is known of the request that it belongs to. The value
 // has a type of this package, so nothing else can stand there.

@@ -24,12 +24,9 @@ const verifyDeadline = 5 * time.Second
 // target, which are often misspelled; and rules that no caller can meet. The same is logged when the
 // first request reaches the server. The server must be protected, and complete.
 func (m *Middleware) Verify(ctx context.Context, server *mcp.Server) error {
-	if server == nil || protectedServers.owner(server) != m {
-		return errors.New("mcpauth: the server is not protected; call Protect first")
-	}
 	offered, err := m.offered(ctx, server)
 	if err != nil {
-		return fmt.Errorf("mcpauth: listing what the server offers: %w", err)
+		return err
 	}
 	var found [targets][]string
 	for kind := range offered {
@@ -141,9 +138,19 @@ func covers(kind target, declared, name string) bool {
 
 func ruleKey(kind target, name string) string { return kind.String() + " " + name }
 
-// offered lists everything that the server has, by way of a connection of its own that the guard
-// recognizes by its context.
+// offered lists everything that a server has, which must be protected.
 func (m *Middleware) offered(ctx context.Context, server *mcp.Server) (out [targets][]offer, err error) {
+	if server == nil || protectedServers.owner(server) != m {
+		return out, errors.New("mcpauth: the server is not protected; call Protect first")
+	}
+	if out, err = m.listAll(ctx, server); err != nil {
+		return out, fmt.Errorf("mcpauth: listing what the server offers: %w", err)
+	}
+	return out, nil
+}
+
+// listAll asks a server for its lists by way of a connection of its own, which the guard recognizes by its context.
+func (m *Middleware) listAll(ctx context.Context, server *mcp.Server) (out [targets][]offer, err error) {
 	ctx, cancel := context.WithTimeout(context.WithValue(context.WithoutCancel(ctx), verifyKey{}, m), verifyDeadline)
 	defer cancel()
 	near, far := mcp.NewInMemoryTransports()

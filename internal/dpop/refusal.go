@@ -28,7 +28,7 @@ const (
 	ReasonID           = "proof_jti"            // empty or too long
 	ReasonBinding      = "proof_key_binding"    // good, perhaps, but not by the key of the token
 	ReasonSignature    = "proof_signature"      // does not verify with jwk
-	ReasonNonceMissing = "proof_nonce_missing"  //
+	ReasonNonceMissing = "proof_nonce_missing"  // none, where nonces are asked for
 	ReasonNonce        = "proof_nonce_refused"  // too old, or not from here
 	ReasonUnready      = "proof_verifier_unset" // a Verifier that was not made by New
 )

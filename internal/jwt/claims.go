@@ -65,20 +65,21 @@ func (iss *issuer) acceptClaims(t *Token, now time.Time) *Error {
 	return nil
 }
 
-// acceptTimes checks exp (required: RFC 9068, Section 2.2; see Issuer.ExpiryOptional), nbf and iat.
+// acceptTimes checks exp, nbf and iat. exp is required, also of introspected tokens, for which RFC 7662, Section 2.2 leaves
+// it to the authorization server: a token must not be good for ever (RFC 9068, Section 2.2).
 func (iss *issuer) acceptTimes(t *Token, now time.Time) *Error {
 	expiry, ok, refusal := dateClaim(t.Claims, "exp")
 	if refusal != nil {
 		return refusal
 	}
-	if !ok && !(t.Introspected && iss.ExpiryOptional) {
+	if !ok {
 		return &Error{
 			Reason: ReasonNoExpiry, Expected: "an exp claim", Got: "none",
 			Cure: "have the authorization server give access tokens a lifetime",
 		}
 	}
 	// RFC 7519, Section 4.1.4: on or after exp the token is over.
-	if ok && !now.Add(-iss.leeway).Before(expiry) {
+	if !now.Add(-iss.leeway).Before(expiry) {
 		return &Error{
 			Reason: ReasonExpired, Expected: "exp after " + stamp(now) + " (leeway " + iss.leeway.String() + ")", Got: "exp " + stamp(expiry),
 			Cure: "the client must refresh its token; if tokens arrive expired, synchronize the clocks",

@@ -37,7 +37,6 @@ func TestINTRO05IntrospectedClaims(t *testing.T) {
 		return iss
 	}
 	anyone := relax(func(i *jwt.Issuer) { i.AnyAudience, i.Audiences = true, nil })
-	forever := relax(func(i *jwt.Issuer) { i.ExpiryOptional = true })
 	pinned := relax(func(i *jwt.Issuer) { i.ClientIDs = []string{"app"} })
 	strict := relax(func(i *jwt.Issuer) { i.Strict = true })
 	plain := opaqueIssuer()
@@ -60,11 +59,9 @@ func TestINTRO05IntrospectedClaims(t *testing.T) {
 
 		{"exp in the past", plain, `1767229200`, `1767225600`, jwt.ReasonExpired},
 		{"exp missing", plain, `"exp":1767229200,`, ``, jwt.ReasonNoExpiry},
-		{"exp missing, which the issuer may", forever, `"exp":1767229200,`, ``, ""},
-		{"exp in the past, where none would do", forever, `1767229200`, `1767225600`, jwt.ReasonExpired},
-		{"exp as a string", forever, `1767229200`, `"1767229200"`, jwt.ReasonMalformed},
-		{"exp null", forever, `1767229200`, `null`, jwt.ReasonMalformed},
-		{"exp in other letters", forever, `"exp"`, `"EXP"`, jwt.ReasonMalformed},
+		{"exp as a string", plain, `1767229200`, `"1767229200"`, jwt.ReasonMalformed},
+		{"exp null", plain, `1767229200`, `null`, jwt.ReasonMalformed},
+		{"exp in other letters", plain, `"exp"`, `"EXP"`, jwt.ReasonMalformed},
 		{"nbf in the future", plain, `"sub"`, `"nbf":1767229200,"sub"`, jwt.ReasonNotYetValid},
 		{"iat in the future", plain, `1767225600`, `1767229200`, jwt.ReasonIssuedInFuture},
 
@@ -196,13 +193,6 @@ func TestINTRO09TheTwoDoorsDoNotMix(t *testing.T) {
 
 	_, err = jwt.New([]jwt.Issuer{{URL: issuerA, Audiences: []string{resource}}}, nil)
 	require.ErrorContains(t, err, "Issuers[0].Keys")
-	both := strictIssuer()
-	both.ExpiryOptional = true
-	_, err = jwt.New([]jwt.Issuer{both}, nil)
-	require.ErrorContains(t, err, "Issuers[0].ExpiryOptional")
-	both.Introspected = true
-	_, err = newVerifier(t, both).Verify(context.Background(), sign(t, "ES256", "p256", goodHeader, strings.Replace(goodClaims, `"exp":1767229200,`, ``, 1)))
-	refusedFor(t, jwt.ReasonNoExpiry, err)
 }
 
 func refusedFor(t *testing.T, want string, err error) {

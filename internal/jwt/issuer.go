@@ -56,9 +56,6 @@ type Issuer struct {
 	// Introspected lets [Verifier.Accept] take what the issuer's introspection endpoint says of a token
 	// (RFC 7662). Keys may then be nil, and a JWT that names the issuer is refused.
 	Introspected bool
-	// ExpiryOptional accepts introspected claims without exp, which RFC 7662, Section 2.2 leaves to the
-	// authorization server. JWTs must have it all the same (RFC 9068, Section 2.2).
-	ExpiryOptional bool
 
 	// SoleAudience refuses a token that names any audience besides those listed (and so refuses
 	// Auth0's second audience, /userinfo).
@@ -123,104 +120,118 @@ type issuer struct {
 	types      []string
 }
 
+// compileIssuer checks an Issuer and makes it ready. The errors name its members under field.
 func compileIssuer(in Issuer, field string) (*issuer, error) {
-	var errs []error
-	refuse := func(name, format string, args ...any) {
-		errs = append(errs, fmt.Errorf(field+"."+name+": "+format, args...))
-	}
-	out := &issuer{Issuer: in, audiences: map[string]struct{}{}, algorithms: map[string]bool{}}
+	c := compiler{field: field, out: &issuer{Issuer: in}}
 	if in.URL == "" {
-		refuse("URL", "is empty; write the issuer exactly as it stands in the iss claim")
+		c.refuse("URL", "is empty; write the issuer exactly as it stands in the iss claim")
 	}
 	if in.Keys == nil && !in.Introspected {
-		refuse("Keys", "no source of keys; tokens of this issuer could never be verified")
+		c.refuse("Keys", "no source of keys; tokens of this issuer could never be verified")
 	}
+	c.audiences(in)
+	c.clients(in)
+	c.algorithms(in.Algorithms)
+	c.types(in.Types)
+	switch {
+	case in.Leeway == 0:
+		c.out.leeway = defaultLeeway
+	case in.Leeway > maxLeeway:
+		c.refuse("Leeway", "%v is more than %v; synchronize the clocks instead", in.Leeway, maxLeeway)
+	case in.Leeway > 0:
+		c.out.leeway = in.Leeway
+	}
+	return c.out, errors.Join(c.errs...)
+}
 
+// A compiler collects what is wrong with an Issuer.
+type compiler struct {
+	field string
+	out   *issuer
+	errs  []error
+}
+
+func (c *compiler) refuse(name, format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf(c.field+"."+name+": "+format, args...))
+}
+
+func (c *compiler) audiences(in Issuer) {
+	c.out.audiences = make(map[string]struct{}, 2*len(in.Audiences))
 	for _, aud := range in.Audiences {
 		if aud == "" {
-			refuse("Audiences", "holds an empty string; remove it")
+			c.refuse("Audiences", "holds an empty string; remove it")
 			continue
 		}
-		out.audiences[aud] = struct{}{}
+		c.out.audiences[aud] = struct{}{}
 		if twin, ok := originTwin(aud); ok {
-			out.audiences[twin] = struct{}{}
+			c.out.audiences[twin] = struct{}{}
 		}
 	}
 	if len(in.Audiences) == 0 && !in.AnyAudience {
-		refuse("Audiences", "is empty; list the resource identifier that tokens must be issued for")
+		c.refuse("Audiences", "is empty; list the resource identifier that tokens must be issued for")
 	}
 	if in.AnyAudience && in.SoleAudience {
-		refuse("SoleAudience", "contradicts accepting any audience; choose one")
+		c.refuse("SoleAudience", "contradicts accepting any audience; choose one")
 	}
+}
 
+func (c *compiler) clients(in Issuer) {
 	if in.ClientIDs == nil {
 		for _, weak := range []struct {
 			name string
 			set  bool
 		}{{"DangerouslyAcceptNoAudience", in.NoAudience}, {"DangerouslyAcceptClientAudience", in.ClientAudience}} {
 			if weak.set {
-				refuse("ClientIDs", "is empty, though %s is set; list the clients that exist for this resource", weak.name)
+				c.refuse("ClientIDs", "is empty, though %s is set; list the clients that exist for this resource", weak.name)
 			}
 		}
+		return
 	}
-	if in.ClientIDs != nil {
-		out.clients = map[string]struct{}{}
-		if len(in.ClientIDs) == 0 {
-			refuse("ClientIDs", "is an empty list, which accepts no client; leave it nil to accept any")
-		}
+	if len(in.ClientIDs) == 0 {
+		c.refuse("ClientIDs", "is an empty list, which accepts no client; leave it nil to accept any")
 	}
+	c.out.clients = make(map[string]struct{}, len(in.ClientIDs))
 	for _, id := range in.ClientIDs {
 		if id == "" {
-			refuse("ClientIDs", "holds an empty string; remove it")
+			c.refuse("ClientIDs", "holds an empty string; remove it")
 		}
-		out.clients[id] = struct{}{}
+		c.out.clients[id] = struct{}{}
 	}
+}
 
-	algorithms := in.Algorithms
-	if algorithms == nil {
-		algorithms = Algorithms()
+func (c *compiler) algorithms(list []string) {
+	if list == nil {
+		list = Algorithms()
 	}
-	if len(algorithms) == 0 {
-		refuse("Algorithms", "is an empty list; leave it nil for the default")
+	if len(list) == 0 {
+		c.refuse("Algorithms", "is an empty list; leave it nil for the default")
 	}
-	for _, alg := range algorithms {
+	c.out.algorithms = make(map[string]bool, len(list))
+	for _, alg := range list {
 		if jws.MethodOf(alg) == nil {
-			refuse("Algorithms", "%q cannot be accepted; choose from %s (names are case-sensitive, none and HMAC cannot be enabled)",
+			c.refuse("Algorithms", "%q cannot be accepted; choose from %s (names are case-sensitive, none and HMAC cannot be enabled)",
 				alg, strings.Join(Algorithms(), ", "))
 			continue
 		}
-		out.algorithms[alg] = true
+		c.out.algorithms[alg] = true
 	}
+}
 
-	types := in.Types
-	if types == nil {
-		types = []string{accessTokenType}
+func (c *compiler) types(list []string) {
+	if list == nil {
+		list = []string{accessTokenType}
 	}
-	if len(types) == 0 {
-		refuse("TokenTypes", "is an empty list; leave it nil for %s", accessTokenType)
+	if len(list) == 0 {
+		c.refuse("TokenTypes", "is an empty list; leave it nil for %s", accessTokenType)
 	}
-	for _, typ := range types {
+	for _, typ := range list {
 		name := normalizeType(typ)
 		if slices.Contains(foreignTypes, name) {
-			refuse("TokenTypes", "%q is the type of another kind of token and cannot be accepted; remove it", typ)
+			c.refuse("TokenTypes", "%q is the type of another kind of token and cannot be accepted; remove it", typ)
 			continue
 		}
-		out.types = append(out.types, name)
+		c.out.types = append(c.out.types, name)
 	}
-
-	if in.ExpiryOptional && !in.Introspected {
-		refuse("ExpiryOptional", "is for introspected tokens only; remove it, JWTs must have exp")
-	}
-
-	switch {
-	case in.Leeway == 0:
-		out.leeway = defaultLeeway
-	case in.Leeway > maxLeeway:
-		refuse("Leeway", "%v is more than %v; synchronize the clocks instead", in.Leeway, maxLeeway)
-	case in.Leeway > 0:
-		out.leeway = in.Leeway
-	}
-	return out, errors.Join(errs...)
 }
 
 // originTwin returns the other spelling of a bare origin: https://h for https://h/ and the reverse.

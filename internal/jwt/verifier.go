@@ -91,7 +91,7 @@ type Token struct {
 	ID       string // jti; may be empty
 
 	// Times outside the years 1 to 9999 are moved to the nearest end. NotBefore and IssuedAt are zero
-	// when absent, and so is Expiry where Issuer.ExpiryOptional allows that: nobody knows the end then.
+	// when absent.
 	Expiry, NotBefore, IssuedAt time.Time
 
 	// Bound means that the token has a cnf claim, of whatever form, and so must never be taken as a

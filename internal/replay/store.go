@@ -72,14 +72,16 @@ func New(cfg Config) *Store {
 	return s
 }
 
-// Add records the proof id of an owner, the thumbprint of its key, until it
-// could not be accepted any more; the moment itself is included. It returns nil
-// if this is the first time, and then no other call with the same owner and id
-// does, whatever its until, as long as the entry lives. Otherwise it returns
-// [ErrSeen], also where until has passed, or [ErrFull].
+// Add records a proof until it could not be accepted any more; the moment itself
+// is included. It returns nil if this is the first time, and then no other call
+// with the same owner and id does, whatever its until, as long as the entry
+// lives. Otherwise it returns [ErrSeen], also where until has passed, or
+// [ErrFull].
 //
-// Once a shard is half full, nobody who holds a sixteenth of it gets more, so
-// that one client cannot shut out the others.
+// The id stands for the proof: for its key and its jti, both of which count.
+// Owner is who is to blame if there are too many: the user, since anybody can
+// make keys. Once a shard is half full, nobody who holds a sixteenth of it gets
+// more, so that one owner cannot shut out the others.
 func (s *Store) Add(owner, id [32]byte, until time.Time) error {
 	if s == nil || len(s.shards) == 0 {
 		return ErrFull

@@ -38,13 +38,13 @@
 //	cause                the error behind it, such as that of Config.Policy
 //
 // The level is Info for what was allowed and for the refusals that every good client meets: no credentials
-// yet, a scope or a sign-in to ask for, the first nonce. It is Error where nobody could tell (503, a panic), and Warn for
-// every other refusal.
+// yet, a scope or a sign-in to ask for, the first nonce. It is Error where nobody could tell (503, a panic),
+// and Warn for every other refusal.
 //
 // Names, ids and claims are foreign text. Each is at most a few hundred printable ASCII characters; one
 // that holds anything else is written as a quoted Go string, so that no line can be forged and no terminal
-// steered, whatever the handler does (CWE-117). Arguments are JSON on one line, in ASCII. No record holds a token, a proof or a key, since a Decision
-// has none.
+// steered, whatever the handler does (CWE-117). Arguments are JSON on one line, in ASCII. No record holds a
+// token, a proof or a key, since a Decision has none.
 //
 // # Personal data
 //

@@ -55,7 +55,7 @@ func (p preset) id(argument, value, example string) string {
 	return value
 }
 
-// guid accepts the id of an object at Microsoft, which tokens write in lower case.
+// guid accepts an id in the form of a GUID, of which consoles show capitals and tokens hold none.
 func (p preset) guid(argument, value, instead string) string {
 	ok := len(value) == 36
 	for i := range len(value) {

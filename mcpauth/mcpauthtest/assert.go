@@ -51,9 +51,10 @@ func AssertUnauthorized(t testing.TB, resp *http.Response) {
 }
 
 // AssertStepUp checks an answer to a token with too few scopes: 403 insufficient_scope (RFC 6750, Section
-// 3.1) that asks for exactly these scopes, in any order, and leads to the login. Config.BaseScopes are among them. The names are those that
-// clients are told: with Grants.ChallengePrefix where the issuer has one. To callers of revisions before
-// 2026-07-28 the middleware names the scopes that the token has, too; see [mcpauth.StepUp].
+// 3.1) that asks for exactly these scopes, in any order, and leads to the login. Config.BaseScopes are among
+// them. The names are those that clients are told: with Grants.ChallengePrefix where the issuer has one. To
+// callers of revisions before 2026-07-28 the middleware names the scopes that the token has, too; see
+// [mcpauth.StepUp].
 func AssertStepUp(t testing.TB, resp *http.Response, scopes ...string) {
 	t.Helper()
 	list, ok := statusAndChallenges(t, resp, http.StatusForbidden)

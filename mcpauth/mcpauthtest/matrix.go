@@ -35,9 +35,9 @@ type Caller struct {
 //
 // and parentheses around a yes, step-up or sign-in that is not in the caller's lists. The decisions are
 // those of [mcpauth.Middleware.Check] without arguments, and of [mcpauth.Middleware.Shows], policies
-// included, at the time of Config.Now and without an address or header, which conditions on these refuse; nothing is
-// called, and no limit of Config.Limits is used up. Guests of Config.Guests and whoever
-// cannot step up, such as the holder of an API key, are beyond it: test those with a [Client].
+// included, at the time of Config.Now. There is no address and no header, so conditions on these refuse.
+// Nothing is called, and no limit of Config.Limits is used up. Guests of Config.Guests and whoever cannot step
+// up, such as the holder of an API key, are beyond it: test those with a [Client].
 //
 // The test ends if the server is not protected, or a policy cannot tell.
 func Matrix(t testing.TB, auth *mcpauth.Middleware, server *mcp.Server, callers ...Caller) string {
@@ -153,10 +153,10 @@ func difference(want, got string) string {
 	return out.String()
 }
 
-// RequireRules ends the test if a tool, prompt or resource of the server has no rule, which nobody can reach
-// then, if a rule has no target, which is often misspelled, or if nobody can meet a rule: see
-// [mcpauth.Middleware.Verify]. So does a [policy.For] of these conditions that is about none of its tools and prompts: see
-// [policy.Condition.Verify]. The server must be protected and complete.
+// RequireRules ends the test if a tool, prompt or resource of the server has no rule, so that nobody can reach
+// it, if a rule has no target, so that it is probably misspelled, or if nobody can meet a rule: see
+// [mcpauth.Middleware.Verify]. It also ends the test if a [policy.For] in the conditions is about none of the
+// server's tools and prompts: see [policy.Condition.Verify]. The server must be protected and complete.
 func RequireRules(t testing.TB, auth *mcpauth.Middleware, server *mcp.Server, conditions ...policy.Condition) {
 	t.Helper()
 	findings := each(auth.Verify(t.Context(), server))

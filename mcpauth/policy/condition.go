@@ -70,7 +70,7 @@ type answer struct {
 func holds() answer                { return answer{least: yes, most: yes} }
 func fails(got string) answer      { return answer{no, no, got} }
 func doubts(got string) answer     { return answer{doubt, doubt, got} }
-func failsWith(err error) answer   { return answer{unavailable, unavailable, err.Error()} }
+func outage(err error) answer      { return answer{unavailable, unavailable, err.Error()} }
 func dependsOnArguments() answer   { return answer{no, yes, "it depends on the arguments"} }
 func (a answer) is(v verdict) bool { return a.least == v && a.most == v }
 

@@ -63,7 +63,9 @@
 // # The rest
 //
 // [Func] makes a condition of any function, [Arguments] decodes what it may want to look at, and a Policy
-// written in Go needs no condition at all. Example cedar plugs in an engine. Constructors panic where an argument can only be a mistake in the source code,
-// so that it shows at start-up and not in a refusal. Conditions are immutable values and safe for concurrent use,
-// as the functions given to them must be.
+// written in Go needs no condition at all. Example cedar plugs in an engine.
+//
+// Constructors panic where an argument can only be a mistake in the source code, so that it shows at start-up
+// and not in a refusal. Conditions are immutable values and safe for concurrent use, as the functions given to
+// them must be.
 package policy

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,9 +62,9 @@ func parsePattern(pattern string) (fits func(mcpauth.Operation) bool, err error)
 	case !slices.Contains(namedMethods, method):
 		return nil, fmt.Errorf("only %s go with a name; write the method alone", strings.Join(namedMethods, " and "))
 	case name == "" || strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return nil, fmt.Errorf("the name is empty, or has a space at an end or a control character")
+		return nil, errors.New("the name is empty, or has a space at an end or a control character; write it as tools/list does")
 	case strings.Contains(prefix, "*"):
-		return nil, fmt.Errorf("an asterisk may only stand at the end")
+		return nil, errors.New("an asterisk may only stand at the end; write a For for each beginning")
 	case open:
 		return func(op mcpauth.Operation) bool { return op.Method == method && strings.HasPrefix(op.Name, prefix) }, nil
 	}

@@ -33,7 +33,7 @@ func Func(name string, f func(context.Context, *mcpauth.Call) (bool, error)) Con
 		case errors.Is(err, ErrNeedsArguments) && q.listing:
 			return dependsOnArguments()
 		case errors.Is(err, mcpauth.ErrUnavailable):
-			return failsWith(err)
+			return outage(err)
 		}
 		return doubts(err.Error())
 	})

@@ -40,7 +40,7 @@ func (p Proxies) Region(lookup func(context.Context, netip.Addr) (string, error)
 		region, err := lookup(q.ctx, client)
 		switch {
 		case err != nil:
-			return failsWith(fmt.Errorf("the lookup of %s: %w", client, err))
+			return outage(fmt.Errorf("the lookup of %s: %w", client, err))
 		case region == "":
 			return doubts("the lookup does not know " + client.String())
 		}

@@ -34,7 +34,7 @@ func Example() {
 	request, _ := http.NewRequest("POST", "https://mcp.example.com/mcp", http.NoBody)
 	mux.ServeHTTP(new(discard), request)
 	// Output:
-	// {"time":"2026-07-28T12:00:00Z","level":"INFO","msg":"mcpauth: decision","allowed":false,"reason":"no_credentials","status":401,"expected":"an Authorization header","got":"none","cure":"nothing if the client now signs in; if it does not, it does not follow WWW-Authenticate to the metadata"}
+	// {"time":"2026-07-28T12:00:00Z","level":"INFO","msg":"mcpauth: decision","allowed":false,"reason":"no_credentials","status":401,"expected":"an Authorization header","got":"none","cure":"nothing if the client now signs in; if it does not, it does not follow WWW-Authenticate to the metadata; if it has and sends its token, see which proxy in between removes it"}
 }
 
 func ExampleGroup() {

@@ -25,6 +25,7 @@ import (
 
 	"github.com/go-mcpauth/sdk/examples/internal/notes"
 	"github.com/go-mcpauth/sdk/examples/internal/proxy"
+	"github.com/go-mcpauth/sdk/examples/internal/web"
 	"github.com/go-mcpauth/sdk/mcpauth"
 	"github.com/go-mcpauth/sdk/prm"
 	"github.com/go-mcpauth/sdk/scopes"
@@ -138,20 +139,8 @@ func run(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 		http.Error(w, "There is nothing here. The MCP endpoint is "+opt.resource, http.StatusNotFound)
 	})
 
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		<-ctx.Done()
-		ending, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		defer cancel()
-		if server.Shutdown(ending) != nil {
-			server.Close() // streams stay open for as long as their clients like
-		}
-	}()
 	fmt.Fprintf(stdout, "listening on http://%s\n", listener.Addr())
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return web.Serve(ctx, listener, mux)
 }
 
 func config(opt options, stderr io.Writer) mcpauth.Config {

@@ -42,14 +42,14 @@ func TestCommandLine(t *testing.T) {
 		code int
 		text string
 	}{
-		"":                                {2, "-issuer"},
-		"-issuer https://as.example":      {2, "-upstream"},
-		both + "extra":                    {2, "nothing but flags"},
-		both + "-tool read":               {2, "name=rule"},
-		both + "-nonsense":                {2, "nonsense"},
-		both + "-resource http://a/mcp":   {2, "Resource"},
-		both + "-listen nowhere":          {1, "nowhere"},
-		"-h":                              {0, "-upstream"},
+		"":                               {2, "-issuer"},
+		"-issuer https://as.example":     {2, "-upstream"},
+		both + "extra":                   {2, "nothing but flags"},
+		both + "-tool read":              {2, "name=rule"},
+		both + "-nonsense":               {2, "nonsense"},
+		both + "-resource http://a/mcp":  {2, "Resource"},
+		both + "-listen nowhere":         {1, "nowhere"},
+		"-h":                             {0, "-upstream"},
 		"-issuer https://as -upstream x": {2, "-upstream"},
 	} {
 		var log bytes.Buffer

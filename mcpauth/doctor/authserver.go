@@ -19,7 +19,6 @@ const maxServers = 3
 type server struct {
 	issuer  string // as the resource lists it
 	where   string // the form in which the document was found
-	url     string
 	members map[string]any
 	answer  *answer
 	keys    keySet
@@ -83,7 +82,7 @@ func (v *visit) fetchServer(ctx context.Context, s *server) {
 		if a.status == http.StatusOK {
 			members, err := strictjson.Object(a.body, strictjson.Limits{MaxDepth: 16})
 			if err == nil {
-				s.members, s.where, s.url, s.answer = members, names[i], u, a
+				s.members, s.where, s.answer = members, names[i], a
 				break
 			}
 			result = "200, but no JSON object"
@@ -146,8 +145,8 @@ func (v *visit) compareIssuers(context.Context) {
 		}
 		f := Finding{
 			Status: Fail, Cause: "mismatch", Symptom: NoBrowser, Got: "issuer is " + v.quote(got) + ", the resource lists " + v.quote(s.issuer),
-			Clients: nil, Clause: "RFC 8414, Section 3.3",
-			Cure: "write the issuer into authorization_servers exactly as the authorization server's own document has it (Issuer.URL, or Issuer.AuthorizationServer where iss in tokens is another text)",
+			Clause: "RFC 8414, Section 3.3",
+			Cure:   "write the issuer into authorization_servers exactly as the authorization server's own document has it (Issuer.URL, or Issuer.AuthorizationServer where iss in tokens is another text)",
 		}
 		switch {
 		case got == "":

@@ -76,7 +76,7 @@ func (v *visit) judgeUnknownScopes(supported []string) {
 	}
 }
 
-// A provider is what is known of the authorization servers at certain hosts. Without a cause nothing is known to go wrong.
+// A provider is what is known to go wrong with the authorization servers at certain hosts.
 type provider struct {
 	name    string
 	is      func(issuer string) bool

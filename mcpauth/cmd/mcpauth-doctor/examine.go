@@ -27,18 +27,18 @@ func (c command) examine(ctx context.Context, args []string) int {
 	fs.Usage = func() {
 		fmt.Fprintf(c.err, "usage: mcpauth-doctor [flags] URL\n       mcpauth-doctor token [flags] < TOKEN\n\n")
 		fs.PrintDefaults()
-		fmt.Fprintf(c.err, "\nKnown clients: %s\nExit status: 0 all pass or warn, 1 a failure, 2 usage.\n", strings.Join(doctor.KnownClients(), ", "))
+		fmt.Fprintf(c.err, "\nKnown clients: %s\n%s", strings.Join(doctor.KnownClients(), ", "), exitStatuses)
 	}
 	out.flags(fs)
 	cred.flags(fs)
-	fs.StringVar(&keyFile, "dpop-key", "", "a file with the private key in PEM that the token is bound to")
-	fs.StringVar(&opt.Call, "call", "", "a tool to call with the token; without it none is called")
-	fs.StringVar(&arguments, "arguments", "", "the arguments of that call, a JSON object")
-	fs.StringVar(&opt.ClientID, "client-id", "", "a registered client, to be tried at the authorization endpoint")
-	fs.StringVar(&opt.RedirectURI, "redirect-uri", "", "a redirect URI of that client")
-	fs.StringVar(&opt.Origin, "origin", "", "the origin of a page that should be able to use the server")
-	fs.StringVar(&clients, "clients", "", "names of clients to judge for, separated by commas")
-	fs.DurationVar(&timeout, "timeout", 2*time.Minute, "limit for everything together")
+	fs.StringVar(&keyFile, "dpop-key", "", "a `file` with the private key in PEM that the token is bound to")
+	fs.StringVar(&opt.Call, "call", "", "a `tool` to call with the token; without it none is called")
+	fs.StringVar(&arguments, "arguments", "", "the arguments of that call, a `JSON` object")
+	fs.StringVar(&opt.ClientID, "client-id", "", "the `id` of a registered client, to be tried at the authorization endpoint")
+	fs.StringVar(&opt.RedirectURI, "redirect-uri", "", "a redirect `URI` of that client")
+	fs.StringVar(&opt.Origin, "origin", "", "the `origin` of a page that should be able to use the server")
+	fs.StringVar(&clients, "clients", "", "`names` of clients to judge for, separated by commas")
+	fs.DurationVar(&timeout, "timeout", 2*time.Minute, "limit for everything together, more than 0")
 	if status, done := parse(fs, args); done {
 		return status
 	}
@@ -49,6 +49,9 @@ func (c command) examine(ctx context.Context, args []string) int {
 		return c.usage("the URL of the MCP endpoint is missing")
 	default:
 		return c.usage("one URL, please, and flags before it; a token goes into a file or a variable")
+	}
+	if timeout <= 0 {
+		return c.usage("-timeout is not more than 0; write a duration such as 30s, or leave it out for 2m")
 	}
 	if err := out.check(); err != nil {
 		return c.usage("%v", err)
@@ -78,7 +81,7 @@ func (c command) examine(ctx context.Context, args []string) int {
 		fmt.Fprint(c.err, "\r\x1b[K")
 	}
 	if err != nil {
-		return c.usage("%v", err)
+		return c.unusable(err)
 	}
 	return c.print(report, out)
 }

@@ -78,10 +78,10 @@ func parse(args []string, out io.Writer) (options, error) {
 	})
 	flags.StringVar(&opt.jwksURL, "jwks-url", "", "`URL` of the keys of a single issuer (default: discovered)")
 	flags.StringVar(&opt.introspect, "introspect", "", "`ID` with which opaque tokens of a single issuer are introspected; its secret is in the variable "+secretVariable+", or, for tests, behind a colon")
-	flags.StringVar(&opt.dpop, "dpop", "optional", "tokens bound to a key of the client (DPoP): off, optional or required")
+	flags.StringVar(&opt.dpop, "dpop", "optional", "`mode` of tokens bound to a key of the client (DPoP): off, optional or required")
 	flags.BoolVar(&opt.nonces, "dpop-nonce", false, "proofs must hold a nonce of this server")
 	flags.BoolVar(&opt.stateless, "stateless", true, "no sessions (revision 2026-07-28); -stateless=false keeps sessions")
-	flags.StringVar(&opt.listing, "listing", "obtainable", "what lists show: obtainable, allowed or all")
+	flags.StringVar(&opt.listing, "listing", "obtainable", "`what` lists show: obtainable, allowed or all")
 	flags.StringVar(&opt.upstream, "upstream", "", "`URL` of an MCP server to protect as a reverse proxy, instead of offering tools")
 	flags.BoolVar(&opt.log, "log", false, "write audit events to standard error, as JSON lines")
 	if err := flags.Parse(args); err != nil {

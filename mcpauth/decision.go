@@ -59,6 +59,19 @@ const (
 	StepUpWithGranted        // with what the caller holds, for every revision
 )
 
+// String returns "by revision", "needed" or "with granted".
+func (s StepUp) String() string {
+	switch s {
+	case StepUpByRevision:
+		return "by revision"
+	case StepUpNeeded:
+		return "needed"
+	case StepUpWithGranted:
+		return "with granted"
+	}
+	return fmt.Sprintf("StepUp(%d)", byte(s))
+}
+
 // verdict is the outcome of the rules for one operation. Only the reason ReasonAllowed allows.
 type verdict struct {
 	reason Reason

@@ -87,7 +87,7 @@ func (mode DPoPMode) String() string {
 	case DPoPOff:
 		return "off"
 	}
-	return "invalid"
+	return fmt.Sprintf("DPoPMode(%d)", uint8(mode))
 }
 
 // A ProofID tells one DPoP proof from all others. Two proofs of different keys may have the same jti, so

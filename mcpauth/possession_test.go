@@ -153,14 +153,6 @@ func TestMutualTLS_HeadersWithAnotherMeaning(t *testing.T) {
 	}
 }
 
-func TestDPoPMode_String(t *testing.T) {
-	for mode, want := range map[mcpauth.DPoPMode]string{
-		mcpauth.DPoPOptional: "optional", mcpauth.DPoPRequired: "required", mcpauth.DPoPOff: "off", 3: "invalid",
-	} {
-		require.Equal(t, want, mode.String())
-	}
-}
-
 // Off is off: whoever configures anything else has made a mistake that would go unnoticed.
 func TestDPoP_OffStandsAlone(t *testing.T) {
 	is := newIssuer(t)

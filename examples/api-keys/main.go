@@ -42,7 +42,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 const keyPrefix = "notes_" // finds leaked keys in texts, and tells keys from access tokens
 
 // protect is what this example is about. keys are what a database would hold: no key can be made from them. For keys that come
-// and go while the server runs, use APIKeys.Find.
+// and go while the server runs, use APIKeys.Find. change adds what start and the tests differ in: the Logger, which your Config names
+// itself, and hooks.
 func protect(resource, issuer string, keys []mcpauth.APIKey, signed *signatures, change func(*mcpauth.Config)) (http.Handler, error) {
 	inField, err := mcpauth.NewAPIKeys(mcpauth.APIKeys{Prefix: keyPrefix, Keys: keys}) // X-Api-Key: notes_...
 	if err != nil {

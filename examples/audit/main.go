@@ -103,15 +103,11 @@ func start(onDecision func(context.Context, mcpauth.Decision), arguments bool) (
 		listener.Close()
 		return nil, err
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = server.Serve(listener) // it ends by close
-	}()
+	serving, stop := context.WithCancel(context.Background())
+	wait := demo.Serve(serving, slog.Default(), demo.Site{Listener: listener, Handler: handler})
 	s.close = func() {
-		server.Close()
-		<-done
+		stop()
+		wait()
 	}
 	return s, nil
 }

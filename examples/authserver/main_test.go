@@ -120,6 +120,12 @@ func TestAS06_OptionsForIdentityAssertions(t *testing.T) {
 	require.Equal(t, 0, <-status)
 }
 
+func TestHelpIsNoMistake(t *testing.T) {
+	var stderr bytes.Buffer
+	require.Zero(t, run(t.Context(), []string{"-help"}, io.Discard, &stderr))
+	require.Contains(t, stderr.String(), "-scopes scopes")
+}
+
 func TestAS04_MistakesExitWithTwo(t *testing.T) {
 	for _, args := range [][]string{
 		{"-listen", "0.0.0.0:0"}, {"-listen", ":0"}, {"-listen", "example.com:80"}, {"-resource", "mcp"}, {"-scopes", `a"b`}, {"-unknown"}, {"argument"},

@@ -29,6 +29,7 @@ import (
 	"github.com/go-mcpauth/sdk/examples/internal/browser"
 	"github.com/go-mcpauth/sdk/examples/internal/devas"
 	"github.com/go-mcpauth/sdk/examples/internal/notes"
+	"github.com/go-mcpauth/sdk/examples/internal/web"
 	"github.com/go-mcpauth/sdk/mcpauth"
 	"github.com/go-mcpauth/sdk/mcpauth/mcpauthtest"
 	"github.com/go-mcpauth/sdk/scopes"
@@ -225,10 +226,8 @@ func serve(ctx context.Context, front net.Listener, handler http.Handler, as *de
 		}
 		done <- struct{}{}
 	}()
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() { server.Close() })
 	go func() {
-		if err := server.Serve(front); !errors.Is(err, http.ErrServerClosed) {
+		if err := web.Serve(ctx, front, handler); err != nil {
 			logger.Error("the MCP server ended", "error", err)
 		}
 		done <- struct{}{}

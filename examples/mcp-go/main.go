@@ -5,42 +5,77 @@
 //
 // Three things differ from the official SDK. Rules stand in a table instead of beside the tools; Wrap
 // decides every call by it before mcp-go sees the request. Lists are mcp-go's own business, so its
-// tool filter asks Visible. And Wrap alone is on guard: mcp-go binds no session to a user, and there is
-// no second reader of what it parsed.
+// tool filter asks Visible. And Wrap alone is on guard: it binds sessions to their callers, which mcp-go
+// does not, and there is no second reader of what mcp-go parsed.
 //
 // The context of a tool is that of its own HTTP request, in sessions too: FromContext needs no help.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
-	"log"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"os/signal"
 	"strings"
-	"time"
+	"syscall"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 
+	"github.com/go-mcpauth/sdk/examples/internal/web"
 	"github.com/go-mcpauth/sdk/mcpauth"
 	"github.com/go-mcpauth/sdk/scopes"
 )
 
 func main() {
-	listen := flag.String("listen", "localhost:8080", "`host:port` to listen on")
-	issuer := flag.String("issuer", "", "`URL` of the authorization server")
-	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run returns the exit status: 2 for a mistake on the command line, 1 for a failure.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("mcp-go", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	listen := flags.String("listen", "localhost:8080", "`host:port` to listen on")
+	issuer := flags.String("issuer", "", "`URL` of the authorization server, exactly as in the iss claim")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
+		return 2
+	}
+	if flags.NArg() > 0 || *issuer == "" {
+		fmt.Fprintln(stderr, "mcp-go: name the authorization server with -issuer, and nothing but flags")
+		return 2
+	}
+	listener, base, err := web.Listen(*listen)
+	if err != nil {
+		fmt.Fprintln(stderr, "mcp-go:", err)
+		return 1
+	}
+	defer listener.Close()
 	handler, err := newHandler(mcpauth.Config{
-		Resource: "http://" + *listen + "/mcp",
-		Issuers:  []mcpauth.Issuer{{URL: *issuer, Grants: scopes.Mapper{RoleClaims: []string{"/roles"}}}},
-		Logger:   slog.Default(),
+		Resource:   base + "/mcp",
+		Issuers:    []mcpauth.Issuer{{URL: *issuer, Grants: scopes.Mapper{RoleClaims: []string{"/roles"}}}},
+		BaseScopes: []string{"files:read"},
+		Logger:     slog.New(slog.NewTextHandler(stderr, nil)),
 	})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(stderr, "mcp-go:", err)
+		return 2
 	}
-	server := &http.Server{Addr: *listen, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	log.Fatal(server.ListenAndServe())
+	fmt.Fprintln(stdout, "listening on", base)
+	if err := web.Serve(ctx, listener, handler); err != nil {
+		fmt.Fprintln(stderr, "mcp-go:", err)
+		return 1
+	}
+	return 0
 }
 
 func newHandler(cfg mcpauth.Config) (http.Handler, error) {

@@ -45,7 +45,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // protect is what this example is about. What the authorization server says of a token goes through the same checks as the claims
-// of a JWT: audience, expiry, scopes, roles.
+// of a JWT: audience, expiry, scopes, roles. change adds what start and the tests differ in: the Logger, which your Config names itself,
+// a clock and hooks.
 func protect(resource, issuer string, secret mcpauth.Secret, change func(*mcpauth.Config)) (http.Handler, error) {
 	cfg := mcpauth.Config{
 		Resource: resource,

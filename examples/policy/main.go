@@ -32,6 +32,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/go-mcpauth/sdk/examples/internal/demo"
 	"github.com/go-mcpauth/sdk/examples/internal/notes"
 	"github.com/go-mcpauth/sdk/mcpauth"
 	"github.com/go-mcpauth/sdk/mcpauth/policy"
@@ -165,10 +166,10 @@ func demonstrate(ctx context.Context, out io.Writer, zone *time.Location, day []
 	mux := http.NewServeMux()
 	auth.Mount(mux, mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
 		&mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true}))
-	web := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	ended := make(chan struct{})
-	go func() { defer close(ended); _ = web.Serve(listener) }()
-	defer func() { web.Close(); <-ended }()
+	serving, stop := context.WithCancel(ctx)
+	wait := demo.Serve(serving, slog.Default(), demo.Site{Listener: listener, Handler: mux})
+	defer wait()
+	defer stop()
 
 	c := client{resource: resource, key: key}
 	for _, m := range day {

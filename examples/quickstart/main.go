@@ -12,18 +12,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/go-mcpauth/sdk/examples/internal/devas"
 	"github.com/go-mcpauth/sdk/examples/internal/notes"
+	"github.com/go-mcpauth/sdk/examples/internal/web"
 	"github.com/go-mcpauth/sdk/mcpauth"
 	"github.com/go-mcpauth/sdk/prm"
 	"github.com/go-mcpauth/sdk/scopes"
@@ -138,7 +137,9 @@ func start(ctx context.Context, listen, authListen string, cfg devas.Config, std
 		done <- struct{}{}
 	}()
 	go func() {
-		serve(ctx, front, handler, logger)
+		if err := web.Serve(ctx, front, handler); err != nil {
+			logger.Error("the MCP server ended", "error", err)
+		}
 		done <- struct{}{}
 	}()
 	sys.wait = func() { <-done; <-done }
@@ -198,23 +199,4 @@ func toolsOf(ctx context.Context, auth *mcpauth.Middleware, server *mcp.Server, 
 		}
 		return out
 	}, nil
-}
-
-func serve(ctx context.Context, l net.Listener, h http.Handler, logger *slog.Logger) {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		<-ctx.Done()
-		ending, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if server.Shutdown(ending) != nil {
-			server.Close()
-		}
-	}()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		logger.Error("the MCP server ended", "error", err)
-		return
-	}
-	<-stopped
 }

@@ -198,7 +198,7 @@ func TestTheServerRefusesToStart(t *testing.T) {
 		"no Redis":             {[]string{"-redis", "127.0.0.1:1"}, "redisstore:"},
 		"an open admin":        {[]string{"-admin", "0.0.0.0:0"}, "no loopback address"},
 		"no rate":              {[]string{"-rate", "7"}, "600/1m"},
-		"no issuer":            {[]string{"-issuer", ""}, "Issuers[0]"},
+		"no issuer":            {[]string{"-issuer", ""}, "-resource, -issuer and -redis are needed"},
 		"an argument":          {[]string{"more"}, "unexpected argument"},
 		"a flag that is none":  {[]string{"-nonsense"}, "nonsense"},
 	} {

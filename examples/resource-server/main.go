@@ -2,6 +2,7 @@
 // notebook with four tools, or, with -upstream, any MCP server behind it as a reverse proxy.
 //
 //	go -C examples run ./resource-server -listen localhost:8080 -issuer https://login.example.com
+//	INTROSPECTION_SECRET=... go -C examples run ./resource-server -issuer https://login.example.com -introspect ID
 package main
 
 import (
@@ -25,10 +26,14 @@ import (
 
 	"github.com/go-mcpauth/sdk/examples/internal/notes"
 	"github.com/go-mcpauth/sdk/examples/internal/proxy"
+	"github.com/go-mcpauth/sdk/examples/internal/web"
 	"github.com/go-mcpauth/sdk/mcpauth"
 	"github.com/go-mcpauth/sdk/prm"
 	"github.com/go-mcpauth/sdk/scopes"
 )
+
+// secretVariable holds the secret of -introspect, which everybody on the machine can read on a command line.
+const secretVariable = "INTROSPECTION_SECRET"
 
 type options struct {
 	listen, resource, jwksURL, upstream string
@@ -72,11 +77,11 @@ func parse(args []string, out io.Writer) (options, error) {
 		return nil
 	})
 	flags.StringVar(&opt.jwksURL, "jwks-url", "", "`URL` of the keys of a single issuer (default: discovered)")
-	flags.StringVar(&opt.introspect, "introspect", "", "`ID:SECRET` with which opaque tokens of a single issuer are introspected")
-	flags.StringVar(&opt.dpop, "dpop", "optional", "tokens bound to a key of the client (DPoP): off, optional or required")
+	flags.StringVar(&opt.introspect, "introspect", "", "`ID` with which opaque tokens of a single issuer are introspected; its secret is in the variable "+secretVariable+", or, for tests, behind a colon")
+	flags.StringVar(&opt.dpop, "dpop", "optional", "`mode` of tokens bound to a key of the client (DPoP): off, optional or required")
 	flags.BoolVar(&opt.nonces, "dpop-nonce", false, "proofs must hold a nonce of this server")
 	flags.BoolVar(&opt.stateless, "stateless", true, "no sessions (revision 2026-07-28); -stateless=false keeps sessions")
-	flags.StringVar(&opt.listing, "listing", "obtainable", "what lists show: obtainable, allowed or all")
+	flags.StringVar(&opt.listing, "listing", "obtainable", "`what` lists show: obtainable, allowed or all")
 	flags.StringVar(&opt.upstream, "upstream", "", "`URL` of an MCP server to protect as a reverse proxy, instead of offering tools")
 	flags.BoolVar(&opt.log, "log", false, "write audit events to standard error, as JSON lines")
 	if err := flags.Parse(args); err != nil {
@@ -92,10 +97,17 @@ func parse(args []string, out io.Writer) (options, error) {
 		return opt, usageError{errors.New("name the authorization server with -issuer")}
 	case opt.jwksURL != "" && len(opt.issuers) > 1:
 		return opt, usageError{errors.New("-jwks-url goes with a single -issuer")}
-	case opt.introspect != "" && (len(opt.issuers) > 1 || !strings.Contains(opt.introspect, ":")):
-		return opt, usageError{errors.New("-introspect takes ID:SECRET and goes with a single -issuer")}
+	case opt.introspect != "" && len(opt.issuers) > 1:
+		return opt, usageError{errors.New("-introspect goes with a single -issuer")}
 	case opt.dpop == "off" && opt.nonces:
 		return opt, usageError{errors.New("-dpop-nonce goes with -dpop optional or required")}
+	}
+	if opt.introspect != "" && !strings.Contains(opt.introspect, ":") {
+		secret := os.Getenv(secretVariable)
+		if secret == "" {
+			return opt, usageError{errors.New("-introspect takes an ID, whose secret is in the variable " + secretVariable + ", which is empty; or ID:SECRET")}
+		}
+		opt.introspect += ":" + secret
 	}
 	if _, ok := dpopModes[opt.dpop]; !ok {
 		return opt, usageError{fmt.Errorf("-dpop %q: use off, optional or required", opt.dpop)}
@@ -138,20 +150,8 @@ func run(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 		http.Error(w, "There is nothing here. The MCP endpoint is "+opt.resource, http.StatusNotFound)
 	})
 
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		<-ctx.Done()
-		ending, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		defer cancel()
-		if server.Shutdown(ending) != nil {
-			server.Close() // streams stay open for as long as their clients like
-		}
-	}()
 	fmt.Fprintf(stdout, "listening on http://%s\n", listener.Addr())
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return web.Serve(ctx, listener, mux)
 }
 
 func config(opt options, stderr io.Writer) mcpauth.Config {

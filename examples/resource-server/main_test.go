@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-mcpauth/sdk/mcpauth"
 )
 
 func TestCommandLine(t *testing.T) {
@@ -25,7 +27,8 @@ func TestCommandLine(t *testing.T) {
 		{"optional DPoP with nonces", "-issuer https://a.example -dpop optional -dpop-nonce", ""},
 		{"required DPoP", "-issuer https://a.example -dpop required", ""},
 		{"introspection", "-issuer https://a.example -introspect files:secret", ""},
-		{"introspection without a secret", "-issuer https://a.example -introspect files", "ID:SECRET"},
+		{"introspection without a secret", "-issuer https://a.example -introspect files", "INTROSPECTION_SECRET"},
+		{"introspection of two issuers", "-issuer https://a.example -issuer https://b.example -introspect files:secret", "single"},
 		{"nonces without DPoP", "-issuer https://a.example -dpop off -dpop-nonce", "goes with -dpop"},
 		{"unknown DPoP mode", "-issuer https://a.example -dpop maybe", "off, optional or required"},
 		{"unknown listing", "-issuer https://a.example -listing some", "obtainable, allowed or all"},
@@ -45,6 +48,15 @@ func TestCommandLine(t *testing.T) {
 	}
 	_, err := parse([]string{"-h"}, io.Discard)
 	require.ErrorIs(t, err, flag.ErrHelp)
+}
+
+func TestTheSecretOfIntrospectionComesFromTheEnvironment(t *testing.T) {
+	t.Setenv(secretVariable, "from:the:environment")
+	opt, err := parse(strings.Fields("-issuer https://a.example -introspect files"), io.Discard)
+	require.NoError(t, err)
+	in := config(opt, io.Discard).Issuers[0].Introspection
+	require.Equal(t, "files", in.ClientID)
+	require.Equal(t, mcpauth.Secret("from:the:environment"), in.ClientSecret)
 }
 
 func TestRun_RefusesWhatNewRefuses(t *testing.T) {

@@ -11,43 +11,74 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"log"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
-	"time"
+	"syscall"
 
 	"github.com/go-mcpauth/sdk/examples/internal/proxy"
+	"github.com/go-mcpauth/sdk/examples/internal/web"
 	"github.com/go-mcpauth/sdk/mcpauth"
 	"github.com/go-mcpauth/sdk/scopes"
 )
 
 func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run returns the exit status: 2 for a mistake on the command line, 1 for a failure.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	tools := rules{}
-	flags := flag.NewFlagSet("reverse-proxy", flag.ExitOnError)
+	flags := flag.NewFlagSet("reverse-proxy", flag.ContinueOnError)
+	flags.SetOutput(stderr)
 	listen := flags.String("listen", "localhost:8080", "`host:port` to listen on")
 	resource := flags.String("resource", "", "`URL` under which clients reach the server (default http://LISTEN/mcp)")
-	issuer := flags.String("issuer", "", "`URL` of the authorization server")
+	issuer := flags.String("issuer", "", "`URL` of the authorization server, exactly as in the iss claim")
 	upstream := flags.String("upstream", "", "`URL` of the MCP server to protect")
 	flags.Var(tools, "tool", "`name=rule` of a tool, such as read_file=files:read or search=authenticated; repeatable")
-	_ = flags.Parse(os.Args[1:])
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
+		return 2
+	}
+	if flags.NArg() > 0 || *issuer == "" || *upstream == "" {
+		fmt.Fprintln(stderr, "reverse-proxy: name the authorization server with -issuer, the MCP server with -upstream, and nothing but flags")
+		return 2
+	}
+	listener, base, err := web.Listen(*listen)
+	if err != nil {
+		fmt.Fprintln(stderr, "reverse-proxy:", err)
+		return 1
+	}
+	defer listener.Close()
 	if *resource == "" {
-		*resource = "http://" + *listen + "/mcp"
+		*resource = base + "/mcp"
 	}
 	handler, err := newHandler(mcpauth.Config{
 		Resource: *resource,
 		Issuers:  []mcpauth.Issuer{{URL: *issuer, Grants: scopes.Mapper{RoleClaims: []string{"/roles"}}}},
-		Logger:   slog.Default(),
+		Logger:   slog.New(slog.NewTextHandler(stderr, nil)),
 	}, *upstream, tools)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(stderr, "reverse-proxy:", err)
+		return 2
 	}
-	server := &http.Server{Addr: *listen, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	log.Fatal(server.ListenAndServe())
+	fmt.Fprintln(stdout, "listening on", base)
+	if err := web.Serve(ctx, listener, handler); err != nil {
+		fmt.Fprintln(stderr, "reverse-proxy:", err)
+		return 1
+	}
+	return 0
 }
 
 // newHandler is all there is to it.

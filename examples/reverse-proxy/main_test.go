@@ -1,6 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,4 +34,32 @@ func TestNewHandler_RefusesMistakes(t *testing.T) {
 	require.ErrorContains(t, err, "-upstream")
 	_, err = newHandler(mcpauth.Config{}, "http://localhost:3000/mcp", nil)
 	require.ErrorContains(t, err, "Resource")
+}
+
+func TestCommandLine(t *testing.T) {
+	const both = "-issuer https://as.example -upstream http://127.0.0.1:3000/mcp "
+	for args, want := range map[string]struct {
+		code int
+		text string
+	}{
+		"":                               {2, "-issuer"},
+		"-issuer https://as.example":     {2, "-upstream"},
+		both + "extra":                   {2, "nothing but flags"},
+		both + "-tool read":              {2, "name=rule"},
+		both + "-nonsense":               {2, "nonsense"},
+		both + "-resource http://a/mcp":  {2, "Resource"},
+		both + "-listen nowhere":         {1, "nowhere"},
+		"-h":                             {0, "-upstream"},
+		"-issuer https://as -upstream x": {2, "-upstream"},
+	} {
+		var log bytes.Buffer
+		if !strings.Contains(args, "-listen") {
+			args = "-listen 127.0.0.1:0 " + args
+		}
+		require.Equal(t, want.code, run(t.Context(), strings.Fields(args), io.Discard, &log), args)
+		require.Contains(t, log.String(), want.text, args)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // a stop is no failure
+	require.Zero(t, run(ctx, strings.Fields(both+"-listen 127.0.0.1:0"), io.Discard, io.Discard))
 }

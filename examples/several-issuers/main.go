@@ -62,6 +62,8 @@ func issuers(staff, customers string, tenants ...string) []mcpauth.Issuer {
 	return all
 }
 
+// protect serves the notebook to users of all issuers. change adds what start and the tests differ in: the Logger, which your Config
+// names itself, a clock and hooks.
 func protect(resource string, issuers []mcpauth.Issuer, change func(*mcpauth.Config)) (http.Handler, error) {
 	cfg := mcpauth.Config{Resource: resource, Issuers: issuers, BaseScopes: []string{notes.ScopeRead}}
 	change(&cfg)

@@ -57,6 +57,20 @@ func run(ctx context.Context, args []string, transport mcp.Transport, stdout, st
 		}
 		return 2
 	}
+	ways := 0
+	for _, chosen := range []bool{*issuer != "", *keyHash != "", *local, *newKey} {
+		if chosen {
+			ways++
+		}
+	}
+	switch {
+	case flags.NArg() > 0:
+		fmt.Fprintf(stderr, "stdio: unexpected argument %q\n", flags.Arg(0))
+		return 2
+	case ways != 1:
+		fmt.Fprintln(stderr, "stdio: say where the caller comes from, with one of -issuer, -key-hash and -local; or make a key with -new-key")
+		return 2
+	}
 	if *newKey {
 		key, hash := mcpauth.NewAPIKey(keyPrefix)
 		fmt.Fprintf(stdout, "key   %s\nhash  %s\n", key, hash)
@@ -94,11 +108,9 @@ func serve(ctx context.Context, transport mcp.Transport, stderr io.Writer, issue
 	}
 	who := mcpauth.Stdio{TokenVariable: tokenVariable}
 	switch {
-	case local && (issuer != "" || keyHash != ""):
-		return errors.New("-local goes without -issuer and -key-hash")
 	case local:
 		who = mcpauth.Stdio{Local: &mcpauth.Identity{Issuer: "urn:local", Subject: "local-user", Grant: scopes.NewGrant(granted, nil)}}
-	case cfg.Authenticators != nil:
+	case keyHash != "":
 		who = mcpauth.Stdio{KeyVariable: keyVariable}
 	}
 	if ctx, err = auth.StdioContext(ctx, who); err != nil {

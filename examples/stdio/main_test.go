@@ -80,11 +80,13 @@ func TestCommandLine(t *testing.T) {
 		"-key-hash x":                       {1, "Hash"},
 		"-issuer https://as.example":        {1, tokenVariable + " is empty"},
 		"-issuer http://as.example":         {1, "Issuers[0]"},
-		"-local -issuer https://as.example": {1, "-local goes without"},
-		"":                                  {1, "no Config.Issuers"},
+		"-local -issuer https://as.example": {2, "one of -issuer, -key-hash and -local"},
+		"-key-hash x -issuer https://as":    {2, "one of -issuer, -key-hash and -local"}, // the issuer would count for nothing
+		"-local extra":                      {2, "unexpected argument"},
+		"":                                  {2, "one of -issuer, -key-hash and -local"},
 		"-h":                                {0, "-key-hash"},
 	} {
-		t.Setenv(tokenVariable, map[bool]string{true: "x"}[args == ""])
+		t.Setenv(tokenVariable, "")
 		code, log := converse(t, args, nil)
 		require.Equal(t, want.code, code, args)
 		require.Contains(t, log, want.text, args)

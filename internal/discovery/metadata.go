@@ -37,9 +37,6 @@ type Metadata struct {
 	// (RFC 8705, Section 5), for those who authenticate by certificate; empty when absent
 	// or not usable, since hardly anyone needs it.
 	IntrospectionMTLSEndpoint string
-	// IntrospectionAuthMethods is
-	// introspection_endpoint_auth_methods_supported; nil when absent.
-	IntrospectionAuthMethods []string
 	// ProtectedResources is protected_resources (RFC 9728, Section 4); nil when
 	// absent, which says nothing about any resource.
 	ProtectedResources []string
@@ -145,8 +142,6 @@ func Parse(data []byte, issuer string) (*Metadata, error) {
 			m.IntrospectionEndpoint, err = endpoint(sc, issuer)
 		case "mtls_endpoint_aliases":
 			m.IntrospectionMTLSEndpoint, err = alias(sc, issuer, "introspection_endpoint")
-		case "introspection_endpoint_auth_methods_supported":
-			m.IntrospectionAuthMethods, err = stringList(sc)
 		case "protected_resources":
 			m.ProtectedResources, err = stringList(sc)
 		default:

@@ -199,19 +199,17 @@ func TestParseNamesTheOtherIssuer(t *testing.T) {
 func TestParse(t *testing.T) {
 	const issuer = "https://login.example.com"
 	m, err := discovery.Parse([]byte(document(issuer, map[string]any{
-		"introspection_endpoint":                        "https://other.example.com/introspect",
-		"introspection_endpoint_auth_methods_supported": []string{"client_secret_basic"},
-		"protected_resources":                           []string{"https://mcp.example.com/mcp"},
-		"ISSUER":                                        "https://evil.example",
-		"mtls_endpoint_aliases":                         map[string]string{"introspection_endpoint": "http://10.0.0.1/"},
+		"introspection_endpoint": "https://other.example.com/introspect",
+		"protected_resources":    []string{"https://mcp.example.com/mcp"},
+		"ISSUER":                 "https://evil.example",
+		"mtls_endpoint_aliases":  map[string]string{"introspection_endpoint": "http://10.0.0.1/"},
 	})), issuer)
 	require.NoError(t, err)
 	require.Equal(t, &discovery.Metadata{
-		Issuer:                   issuer,
-		JWKSURI:                  issuer + "/keys",
-		IntrospectionEndpoint:    "https://other.example.com/introspect",
-		IntrospectionAuthMethods: []string{"client_secret_basic"},
-		ProtectedResources:       []string{"https://mcp.example.com/mcp"},
+		Issuer:                issuer,
+		JWKSURI:               issuer + "/keys",
+		IntrospectionEndpoint: "https://other.example.com/introspect",
+		ProtectedResources:    []string{"https://mcp.example.com/mcp"},
 	}, m)
 
 	for _, tt := range []struct{ aliases, want string }{
@@ -232,7 +230,6 @@ func TestParse(t *testing.T) {
 	m, err = discovery.Parse([]byte(`{"issuer":"`+issuer+`","protected_resources":[]}`), issuer)
 	require.NoError(t, err)
 	require.Empty(t, m.JWKSURI)
-	require.Nil(t, m.IntrospectionAuthMethods)
 	require.NotNil(t, m.ProtectedResources, "an empty list is present")
 
 	for name, doc := range map[string]string{

@@ -74,13 +74,11 @@ func New(issuers []Issuer, now func() time.Time) (*Verifier, error) {
 
 // A Token is an access token that passed every check. Callers must treat it as read-only.
 type Token struct {
-	Issuer    int    // index into the issuers given to [New]
-	Type      string // typ header, lower case, without application/; "" when absent
-	Algorithm string
-	KeyID     string    // kid header; "" when absent
-	Key       *jwks.Key // the key that verified the signature
+	Issuer int       // index into the issuers given to [New]
+	Type   string    // typ header, lower case, without application/; "" when absent
+	Key    *jwks.Key // the key that verified the signature
 
-	// Introspected means that the token came from [Verifier.Accept]: Type, Algorithm, KeyID and Key are empty.
+	// Introspected means that the token came from [Verifier.Accept]: Type and Key are empty.
 	Introspected bool
 
 	// Claims is the whole payload: nested map[string]any and []any, numbers as json.Number.
@@ -157,7 +155,7 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Token, *Error) {
 		return nil, malformed("claims that are one JSON object without duplicates", "something else", err)
 	}
 	t := &Token{
-		Issuer: index, Type: h.typ, Algorithm: h.alg, KeyID: h.kid, Key: key, Claims: claims,
+		Issuer: index, Type: h.typ, Key: key, Claims: claims,
 	}
 	if refusal := iss.acceptClaims(t, v.now()); refusal != nil {
 		return nil, refusal

@@ -73,7 +73,7 @@ func TestEveryAlgorithmCanBeConfigured(t *testing.T) {
 		token := sign(t, alg, defaultKeys[alg], strings.Replace(goodHeader, "ES256", alg, 1), goodClaims)
 		got, err := v.Verify(context.Background(), token)
 		require.NoError(t, err, alg)
-		require.Equal(t, alg, got.Algorithm)
+		require.Equal(t, signingKeys()[defaultKeys[alg]].Public(), got.Key.Public, alg)
 		_, err = v.Verify(context.Background(), token[:len(token)-3])
 		require.Error(t, err)
 	}
@@ -95,7 +95,6 @@ func TestTokenTellsWhatWasVerified(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, got.Issuer)
 	require.Equal(t, "at+jwt", got.Type)
-	require.Equal(t, "k1", got.KeyID)
 	require.Same(t, b.Keys.(laxSource)[1], got.Key)
 	require.Equal(t, "j1", got.ID)
 	require.Equal(t, "ada", got.Subject)

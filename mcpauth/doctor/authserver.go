@@ -19,7 +19,6 @@ const maxServers = 3
 type server struct {
 	issuer  string // as the resource lists it
 	where   string // the form in which the document was found
-	url     string
 	members map[string]any
 	answer  *answer
 	keys    keySet
@@ -83,7 +82,7 @@ func (v *visit) fetchServer(ctx context.Context, s *server) {
 		if a.status == http.StatusOK {
 			members, err := strictjson.Object(a.body, strictjson.Limits{MaxDepth: 16})
 			if err == nil {
-				s.members, s.where, s.url, s.answer = members, names[i], u, a
+				s.members, s.where, s.answer = members, names[i], a
 				break
 			}
 			result = "200, but no JSON object"
@@ -113,14 +112,14 @@ func (v *visit) fetchServer(ctx context.Context, s *server) {
 	}
 	if !v.readable(s.answer) {
 		v.add(Finding{
-			Status: Warn, Cause: "cors", Symptom: NoBrowser, Got: "metadata without Access-Control-Allow-Origin", Clients: who(func(c client) bool { return c.page }),
+			Status: Warn, Cause: "cors", Symptom: NoBrowser, Got: v.named(s) + "metadata without Access-Control-Allow-Origin", Clients: who(func(c client) bool { return c.page }),
 			Cure: "let every origin read the metadata of the authorization server", Clause: f.Clause,
 		})
 	}
 	for _, name := range []string{"authorization_endpoint", "token_endpoint"} {
 		if why := v.forbidden(s.text(name)); why != "" {
 			v.add(Finding{
-				Status: Fail, Cause: "endpoints", Symptom: NoBrowser, Got: name + " " + v.quote(shownURL(s.text(name))) + ": " + why,
+				Status: Fail, Cause: "endpoints", Symptom: NoBrowser, Got: v.named(s) + name + " " + v.quote(shownURL(s.text(name))) + ": " + why,
 				Cure: "publish authorization_endpoint and token_endpoint as https URLs", Clause: "RFC 8414, Section 2",
 			})
 		}
@@ -136,6 +135,14 @@ func (v *visit) known() []*server {
 	return known
 }
 
+// named says which server a finding is about, where there are several.
+func (v *visit) named(s *server) string {
+	if len(v.servers) < 2 {
+		return ""
+	}
+	return v.quote(s.issuer) + ": "
+}
+
 // compareIssuers wants the issuer of the document to be the one that led there, byte for byte (RFC 8414, Section 3.3).
 func (v *visit) compareIssuers(context.Context) {
 	for _, s := range v.known() {
@@ -146,8 +153,8 @@ func (v *visit) compareIssuers(context.Context) {
 		}
 		f := Finding{
 			Status: Fail, Cause: "mismatch", Symptom: NoBrowser, Got: "issuer is " + v.quote(got) + ", the resource lists " + v.quote(s.issuer),
-			Clients: nil, Clause: "RFC 8414, Section 3.3",
-			Cure: "write the issuer into authorization_servers exactly as the authorization server's own document has it (Issuer.URL, or Issuer.AuthorizationServer where iss in tokens is another text)",
+			Clause: "RFC 8414, Section 3.3",
+			Cure:   "write the issuer into authorization_servers exactly as the authorization server's own document has it (Issuer.URL, or Issuer.AuthorizationServer where iss in tokens is another text)",
 		}
 		switch {
 		case got == "":
@@ -166,7 +173,7 @@ func (v *visit) compareIssuers(context.Context) {
 func (v *visit) judgePKCE(context.Context) {
 	for _, s := range v.known() {
 		methods, ok := s.texts("code_challenge_methods_supported")
-		f := Finding{Status: Fail, Symptom: NoBrowser, Got: "code_challenge_methods_supported: " + v.list(methods), Clause: "MCP, Authorization Code Protection; RFC 7636"}
+		f := Finding{Status: Fail, Symptom: NoBrowser, Got: v.named(s) + "code_challenge_methods_supported: " + v.list(methods), Clause: "MCP, Authorization Code Protection; RFC 7636"}
 		switch {
 		case slices.Contains(methods, "S256"):
 			v.pass(f.Got)

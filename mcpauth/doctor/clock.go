@@ -27,7 +27,11 @@ func (v *visit) judgeClocks(context.Context) {
 	v.judgeClock("this computer", here)
 	for _, s := range v.servers {
 		if there, ok := ahead(s.answer); ok {
-			v.judgeClock("the authorization server", here-there)
+			suffix := ""
+			if len(v.servers) > 1 {
+				suffix = " " + v.quote(s.issuer)
+			}
+			v.judgeClock("the authorization server"+suffix, here-there)
 		}
 	}
 }

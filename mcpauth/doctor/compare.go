@@ -208,7 +208,7 @@ func (t *token) judgeLifetime(p published, _ *censor) Finding {
 		f.Cure = "synchronize the clocks: that of the authorization server goes ahead, or that of this computer behind"
 	case hasIssued && expiry.Sub(issued) > 24*time.Hour:
 		f.Status, f.Cause, f.Symptom, f.Got = Warn, "long", "", "lives "+span(expiry.Sub(issued))
-		f.Cure, f.Clause = "shorten the lifetime of access tokens to an hour or less: whoever gets hold of one can use it until then", "RFC 9700, Section 2.2.1"
+		f.Cure, f.Clause = "shorten the lifetime of access tokens to an hour or less: whoever gets hold of one can use it until then", "RFC 6750, Section 5.3"
 	default:
 		f.Status, f.Symptom, f.Got = Pass, "", "expires in "+span(expiry.Sub(p.now))
 		if hasIssued {

@@ -44,7 +44,7 @@ func (v *visit) judgeDPoP(context.Context) {
 			"RFC 9728, Section 2", who(func(c client) bool { return !c.dpop })...)
 		for _, s := range v.servers {
 			if _, ok := s.texts("dpop_signing_alg_values_supported"); s.members != nil && !ok {
-				trouble(Fail, "not-at-server", "the authorization server does not announce DPoP", "turn on DPoP at the authorization server, or stop requiring it here: nobody can get a bound token", "RFC 9449, Section 5.1")
+				trouble(Fail, "not-at-server", v.named(s)+"the authorization server does not announce DPoP", "turn on DPoP at the authorization server, or stop requiring it here: nobody can get a bound token", "RFC 9449, Section 5.1")
 			}
 		}
 	}

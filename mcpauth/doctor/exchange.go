@@ -31,14 +31,13 @@ const (
 
 // An answer is one exchange. Every request has one, even if nothing came.
 type answer struct {
-	status   int
-	header   http.Header
-	body     []byte
-	tls      *tls.ConnectionState
-	at       time.Time // by our clock, when the header was there
-	problem  string    // why there is no answer, in our own words; empty if there is one
-	kind     string    // one word for problem: the cause of a finding
-	sentAuth bool
+	status  int
+	header  http.Header
+	body    []byte
+	tls     *tls.ConnectionState
+	at      time.Time // by our clock, when the header was there
+	problem string    // why there is no answer, in our own words; empty if there is one
+	kind    string    // one word for problem: the cause of a finding
 }
 
 func (a *answer) ok() bool       { return a.problem == "" && a.status >= 200 && a.status < 300 }
@@ -131,7 +130,6 @@ func (v *visit) exchange(ctx context.Context, r request) *answer {
 		req.Header[name] = values
 	}
 	req.Header.Set("User-Agent", "mcpauth-doctor")
-	a.sentAuth = req.Header.Get("Authorization") != ""
 	resp, err := v.client.Do(req)
 	if err != nil {
 		a.problem, a.kind = explainFailure(err)

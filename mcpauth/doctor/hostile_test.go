@@ -160,7 +160,7 @@ func TestForeignTextIsSafeForTerminals(t *testing.T) {
 	}
 	for _, line := range strings.Split(r.String(), "\n") {
 		require.False(t, strings.HasPrefix(line, "PASS  all"), line)
-		require.LessOrEqual(t, len(line), 118)
+		require.LessOrEqual(t, len(line), 80)
 	}
 }
 

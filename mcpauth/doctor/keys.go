@@ -38,16 +38,16 @@ func (v *visit) judgeKeysOf(ctx context.Context, s *server) {
 	where := s.text("jwks_uri")
 	f := Finding{Status: Fail, Symptom: Refused, Clause: "RFC 7517, Section 5; RFC 8725, Section 3.1"}
 	if where == "" {
-		f.Status, f.Cause, f.Got = Warn, "no-jwks-uri", "the metadata has no jwks_uri"
+		f.Status, f.Cause, f.Got = Warn, "no-jwks-uri", v.named(s)+"the metadata has no jwks_uri"
 		f.Cure = "publish jwks_uri if access tokens are JWTs; if they are opaque, the server needs introspection (Issuer.Introspection)"
 		v.add(f)
 		return
 	}
 	a := v.send(ctx, request{method: http.MethodGet, url: where, header: http.Header{"Accept": {"application/jwk-set+json, application/json"}}})
 	if a.problem != "" || a.status != http.StatusOK {
-		f.Cause, f.Got = "unreachable", "jwks_uri: "+a.problem
+		f.Cause, f.Got = "unreachable", v.named(s)+"jwks_uri: "+a.problem
 		if a.problem == "" {
-			f.Got = fmt.Sprintf("jwks_uri: %d %s", a.status, http.StatusText(a.status))
+			f.Got = fmt.Sprintf("%sjwks_uri: %d %s", v.named(s), a.status, http.StatusText(a.status))
 		}
 		f.Cure = "make jwks_uri answer 200 with the key set, to everybody and without a redirect; no token can be verified without keys"
 		v.add(f)
@@ -55,12 +55,12 @@ func (v *visit) judgeKeysOf(ctx context.Context, s *server) {
 	}
 	set, err := readKeys(a.body)
 	if err != nil {
-		f.Cause, f.Got, f.Cure = "not-jwks", "jwks_uri: "+err.Error(), "publish a JWK Set, an object with the member keys, at jwks_uri"
+		f.Cause, f.Got, f.Cure = "not-jwks", v.named(s)+"jwks_uri: "+err.Error(), "publish a JWK Set, an object with the member keys, at jwks_uri"
 		v.add(f)
 		return
 	}
 	s.keys = set
-	f.Got = fmt.Sprintf("%d of %d keys can verify signatures: %s", len(set.usable), set.total, strings.Join(set.algorithms(), ", "))
+	f.Got = fmt.Sprintf("%s%d of %d keys can verify signatures: %s", v.named(s), len(set.usable), set.total, strings.Join(set.algorithms(), ", "))
 	switch {
 	case set.private:
 		f.Cause, f.Symptom = "private", ""

@@ -15,9 +15,8 @@ import (
 // A document is the metadata of the resource as it was found.
 type document struct {
 	prm.Metadata
-	from form
-	url  string
-	raw  []byte // as it came
+	url string
+	raw []byte // as it came
 }
 
 // A place is where a document was looked for.
@@ -120,7 +119,7 @@ func (v *visit) fetchDocument(ctx context.Context, p place) *Finding {
 		return f
 	}
 	if v.document == nil {
-		v.document = &document{Metadata: doc, from: p.form, url: p.url, raw: a.body}
+		v.document = &document{Metadata: doc, url: p.url, raw: a.body}
 	} else if doc.Resource != v.document.Resource {
 		f.Status, f.Cause, f.Got = Warn, "differs", string(p.form)+" form: resource "+v.quote(doc.Resource)+", elsewhere "+v.quote(v.document.Resource)
 		f.Cure = "publish one document at all places, unless the root form is about another resource"
@@ -171,8 +170,8 @@ const manyScopes = 20
 
 // judgeScopes is about what clients ask for at the first login.
 func (v *visit) judgeScopes(context.Context) {
-	if v.document == nil && len(v.challenge.lines) == 0 {
-		v.skip("neither a challenge nor resource metadata was found")
+	if v.document == nil && !v.challenge.namesScopes() {
+		v.skip("no scope in the challenge, and no resource metadata was found")
 		return
 	}
 	asked, supported := scopesOf(v.challenge.param("scope")), []string(nil)

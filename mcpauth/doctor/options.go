@@ -26,7 +26,7 @@ type Options struct {
 	DPoPKey *mcpauthtest.DPoPKey
 	// Call names a tool to call with Token. Empty, the default, means that no tool is ever called.
 	Call string
-	// Arguments are those of the call, a JSON object. Nil means none.
+	// Arguments are those of Call, a JSON object. Empty means none.
 	Arguments json.RawMessage
 	// Clients names the clients to judge for, out of [KnownClients]. Nil means all. What troubles only others is a warning at most.
 	Clients []string
@@ -68,6 +68,12 @@ func (o *Options) check() error {
 	}
 	if o.Call != "" && o.Token == "" {
 		wrong("Options.Call needs a Token")
+	}
+	if o.DPoPKey != nil && o.Token == "" {
+		wrong("Options.DPoPKey needs the Token that is bound to it")
+	}
+	if len(o.Arguments) > 0 && o.Call == "" {
+		wrong("Options.Arguments needs the Call that it is for")
 	}
 	if len(o.Arguments) > 0 {
 		var object map[string]json.RawMessage

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-mcpauth/sdk/mcpauth/doctor"
+	"github.com/go-mcpauth/sdk/mcpauth/mcpauthtest"
 )
 
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
@@ -17,6 +18,8 @@ func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 func TestOptionsThatCannotBeUsed(t *testing.T) {
 	const secret = "SECRET-0123456789abcdef"
 	const url = "https://mcp.example.com/mcp"
+	key, err := mcpauthtest.NewDPoPKey("ES256")
+	require.NoError(t, err)
 	for name, tt := range map[string]struct {
 		opt  doctor.Options
 		says string
@@ -31,6 +34,8 @@ func TestOptionsThatCannotBeUsed(t *testing.T) {
 		"a token that is too long":   {doctor.Options{URL: url, Token: strings.Repeat(secret, 4096)}, "at most"},
 		"a call without a token":     {doctor.Options{URL: url, Call: "x"}, "needs a Token"},
 		"arguments that are no JSON": {doctor.Options{URL: url, Arguments: []byte("[" + secret)}, "JSON object"},
+		"a key without a token":      {doctor.Options{URL: url, DPoPKey: key}, "needs the Token"},
+		"arguments without a call":   {doctor.Options{URL: url, Token: "t", Arguments: []byte("{}")}, "needs the Call"},
 		"an unknown client":          {doctor.Options{URL: url, Clients: []string{secret}}, "TypeScript SDK"},
 		"an origin with a path":      {doctor.Options{URL: url, Origin: "https://app.example.com/" + secret}, "not an origin"},
 		"a redirect without client":  {doctor.Options{URL: url, RedirectURI: "https://app.example.com/"}, "ClientID"},
@@ -109,4 +114,12 @@ func TestAServerOfTheNewerRevision(t *testing.T) {
 	noFail(t, r)
 	require.Contains(t, find(t, r, "call-server-discover").Got, "200")
 	require.Contains(t, find(t, r, "call-tools-list").Got, "2 tools")
+}
+
+// Where nothing was found that could name scopes, nobody can say that they are in order.
+func TestScopesOfNothingAreNotJudged(t *testing.T) {
+	w := newWorld(t)
+	w.challenge = []string{"Bearer"}
+	w.document = func(http.Handler) http.Handler { return http.NotFoundHandler() }
+	require.Equal(t, doctor.Skip, find(t, w.run(doctor.Options{}), "scopes").Status)
 }

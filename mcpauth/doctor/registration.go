@@ -10,6 +10,7 @@ import (
 // judgeRegistration is about how a client that nobody has heard of becomes known.
 func (v *visit) judgeRegistration(ctx context.Context) {
 	for _, s := range v.known() {
+		before := len(v.report.Findings)
 		documents, _ := s.members["client_id_metadata_document_supported"].(bool)
 		dynamic := s.text("registration_endpoint") != ""
 		var ways []string
@@ -22,24 +23,24 @@ func (v *visit) judgeRegistration(ctx context.Context) {
 		if v.opt.ClientID != "" {
 			ways = append(ways, "the client that was given")
 		}
-		got := "ways: " + v.list(ways)
+		got := v.named(s) + "ways: " + v.list(ways)
 		clause := "MCP, Client Registration Approaches"
 		if len(ways) == 0 {
 			v.add(Finding{
-				Status: Fail, Cause: "none", Symptom: NoBrowser, Got: "neither registration_endpoint nor client_id_metadata_document_supported", Clause: clause,
+				Status: Fail, Cause: "none", Symptom: NoBrowser, Got: v.named(s) + "neither registration_endpoint nor client_id_metadata_document_supported", Clause: clause,
 				Cure: "turn on client ID metadata documents or dynamic registration, or register a client by hand, enter its id into each application, and give it here (-client-id)",
 			})
 			continue
 		}
 		if methods, ok := s.texts("token_endpoint_auth_methods_supported"); ok && !slices.Contains(methods, "none") && !documents {
 			v.add(Finding{
-				Status: Warn, Cause: "no-public-clients", Symptom: NoBrowser, Got: "token_endpoint_auth_methods_supported: " + v.list(methods), Clause: clause,
+				Status: Warn, Cause: "no-public-clients", Symptom: NoBrowser, Got: v.named(s) + "token_endpoint_auth_methods_supported: " + v.list(methods), Clause: clause,
 				Cure: "allow the method none: applications on people's computers are public clients and cannot keep a secret",
 			})
 		}
 		if grants, ok := s.texts("grant_types_supported"); ok && !slices.Contains(grants, "authorization_code") {
 			v.add(Finding{
-				Status: Fail, Cause: "no-code", Symptom: NoBrowser, Got: "grant_types_supported: " + v.list(grants), Clause: "RFC 8414, Section 2",
+				Status: Fail, Cause: "no-code", Symptom: NoBrowser, Got: v.named(s) + "grant_types_supported: " + v.list(grants), Clause: "RFC 8414, Section 2",
 				Cure: "turn on the authorization code grant: clients of MCP know no other one for people",
 			})
 		}
@@ -47,22 +48,22 @@ func (v *visit) judgeRegistration(ctx context.Context) {
 			names := []string{"content-type"}
 			if missing := v.allows(v.preflight(ctx, s.text("registration_endpoint"), http.MethodPost, names...), names...); missing != "" {
 				v.add(Finding{
-					Status: Warn, Cause: "cors", Symptom: NoBrowser, Got: "preflight of the registration endpoint: " + missing, Clients: who(func(c client) bool { return c.page }),
+					Status: Warn, Cause: "cors", Symptom: NoBrowser, Got: v.named(s) + "preflight of the registration endpoint: " + missing, Clients: who(func(c client) bool { return c.page }),
 					Cure: "let pages reach the registration endpoint (CORS), or register a client by hand for them", Clause: clause,
 				})
 			}
 		}
 		if supported, ok := s.texts("scopes_supported"); ok {
-			v.judgeUnknownScopes(supported)
+			v.judgeUnknownScopes(s, supported)
 		}
-		if !v.found() {
+		if len(v.report.Findings) == before {
 			v.pass(got)
 		}
 	}
 }
 
 // judgeUnknownScopes finds scopes that the resource tells clients to ask for and the authorization server does not list.
-func (v *visit) judgeUnknownScopes(supported []string) {
+func (v *visit) judgeUnknownScopes(s *server, supported []string) {
 	wanted := scopesOf(v.challenge.param("scope"))
 	if len(wanted) == 0 && v.document != nil {
 		wanted = v.document.ScopesSupported
@@ -70,13 +71,13 @@ func (v *visit) judgeUnknownScopes(supported []string) {
 	unknown := slices.DeleteFunc(slices.Clone(wanted), func(s string) bool { return slices.Contains(supported, s) })
 	if len(unknown) > 0 {
 		v.add(Finding{
-			Status: Warn, Cause: "unknown-scopes", Got: "the resource asks for " + v.list(unknown) + "; the authorization server does not list it",
+			Status: Warn, Cause: "unknown-scopes", Got: v.named(s) + "the resource asks for " + v.list(unknown) + ", which the authorization server does not list",
 			Cure: "define these scopes at the authorization server, or name them to clients as it knows them, with its prefix (Mapper.ChallengePrefix); a login for an unknown scope ends in invalid_scope", Clause: "RFC 6749, Section 3.3",
 		})
 	}
 }
 
-// A provider is what is known of the authorization servers at certain hosts. Without a cause nothing is known to go wrong.
+// A provider is what is known to go wrong with the authorization servers at certain hosts.
 type provider struct {
 	name    string
 	is      func(issuer string) bool
@@ -112,21 +113,21 @@ func (v *visit) judgeResourceParameter(context.Context) {
 	for _, s := range v.known() {
 		if list, ok := s.texts("protected_resources"); ok && !slices.Contains(list, v.resource()) {
 			v.add(Finding{
-				Status: Fail, Cause: "not-registered", Symptom: InvalidTarget, Got: "protected_resources lacks " + v.quote(shownURL(v.resource())) + ", it has: " + v.list(list),
+				Status: Fail, Cause: "not-registered", Symptom: InvalidTarget, Got: v.named(s) + "protected_resources lacks " + v.quote(shownURL(v.resource())) + ", it has: " + v.list(list),
 				Cure: "register the resource at the authorization server, spelled exactly like this; it answers invalid_target to clients that ask for a token for it", Clause: "RFC 9728, Section 4; RFC 8707, Section 2",
 			})
 			continue
 		} else if ok {
-			v.pass("protected_resources has the resource")
+			v.pass(v.named(s) + "protected_resources has the resource")
 			continue
 		}
 		i := slices.IndexFunc(providers, func(p provider) bool { return p.is(s.issuer + "/") })
 		if i < 0 {
-			v.pass("the metadata does not say whether resource is supported, and nothing is known against it")
+			v.pass(v.named(s) + "the metadata does not say whether resource is supported, and nothing is known against it")
 			continue
 		}
 		p := providers[i]
-		v.add(Finding{Status: Warn, Cause: p.cause, Symptom: p.symptom, Got: "the authorization server is " + p.name, Cure: p.cure, Clause: "RFC 8707, Section 2"})
+		v.add(Finding{Status: Warn, Cause: p.cause, Symptom: p.symptom, Got: v.named(s) + "the authorization server is " + p.name, Cure: p.cure, Clause: "RFC 8707, Section 2"})
 	}
 }
 

@@ -6,10 +6,12 @@ import (
 	"strings"
 )
 
-// Widths of the table, in characters. A line is at most 118 wide.
+// Widths of the table, in characters. A line is at most 80 wide, as the narrowest terminals are.
 const (
-	stepWidth = 26
-	gotWidth  = 84
+	statusWidth = len(Pass) + 2
+	stepWidth   = len("authorization-servers") // the longest
+	gotWidth    = 80 - statusWidth - stepWidth - 1
+	noteWidth   = 80 - statusWidth
 )
 
 var colours = map[Status]string{Pass: "\x1b[32m", Warn: "\x1b[33m", Fail: "\x1b[31m", Skip: "\x1b[2m"}
@@ -33,12 +35,11 @@ func (r *Report) WriteTable(w io.Writer, colour bool) error {
 		if colour {
 			status = colours[f.Status] + status + plain
 		}
-		name := f.Step
 		for i, line := range wrap(f.Got, gotWidth) {
 			if i == 0 {
-				fmt.Fprintf(&b, "%s  %-*s %s\n", status, stepWidth, name, line)
+				fmt.Fprintf(&b, "%s  %-*s %s\n", status, stepWidth, f.Step, line)
 			} else {
-				below(&b, line)
+				fmt.Fprintf(&b, "%*s%s\n", statusWidth+stepWidth+1, "", line)
 			}
 		}
 		if f.Status != Warn && f.Status != Fail {
@@ -50,11 +51,11 @@ func (r *Report) WriteTable(w io.Writer, colour bool) error {
 			if note.text == "" {
 				continue
 			}
-			for i, line := range wrap(note.label+note.text, gotWidth-2) {
+			for i, line := range wrap(note.label+note.text, noteWidth-2) {
 				if i > 0 {
 					line = "  " + line
 				}
-				below(&b, "  "+line)
+				fmt.Fprintf(&b, "%*s%s\n", statusWidth, "", line)
 			}
 		}
 	}
@@ -62,10 +63,6 @@ func (r *Report) WriteTable(w io.Writer, colour bool) error {
 		r.Count(Pass), r.Count(Warn), r.Count(Fail), r.Count(Skip), r.Requests)
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-func below(b *strings.Builder, line string) {
-	fmt.Fprintf(b, "%*s%s\n", len(Pass)+2+stepWidth+1, "", line)
 }
 
 // wrap breaks at spaces, and in the middle of a word that is longer than a line.

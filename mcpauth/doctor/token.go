@@ -51,7 +51,7 @@ func text(members map[string]any, name string) string {
 	return s
 }
 
-// strings are the elements of an array, or one string.
+// texts are the strings of an array, or the one string that there is instead.
 func texts(value any) (list []string) {
 	switch v := value.(type) {
 	case string:

@@ -130,7 +130,7 @@ func (r *Report) add(f Finding, c *censor, chosen []string) {
 }
 
 func (v *visit) pass(got string) { v.add(Finding{Status: Pass, Got: got}) }
-func (v *visit) skip(why string) { v.add(Finding{Status: Skip, Got: "skipped: " + why}) }
+func (v *visit) skip(why string) { v.add(Finding{Status: Skip, Got: why}) }
 
 // found reports whether the present step has said anything yet that is no pass.
 func (v *visit) found() bool {

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/go-mcpauth/sdk/examples/internal/web"
 )
 
 // A Program is an example as the command line sees it.
@@ -80,10 +82,8 @@ type Site struct {
 func Serve(ctx context.Context, logger *slog.Logger, sites ...Site) (wait func()) {
 	done := make(chan struct{}, len(sites))
 	for _, site := range sites {
-		server := &http.Server{Handler: site.Handler, ReadHeaderTimeout: 10 * time.Second}
-		context.AfterFunc(ctx, func() { server.Close() })
 		go func() {
-			if err := server.Serve(site.Listener); !errors.Is(err, http.ErrServerClosed) {
+			if err := web.Serve(ctx, site.Listener, site.Handler); err != nil {
 				logger.Error("a server ended", "address", site.Listener.Addr(), "error", err)
 			}
 			done <- struct{}{}

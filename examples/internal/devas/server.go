@@ -247,7 +247,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    64 << 10,
 	}
+	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
 		// Requests are short; those under way may end.
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
@@ -255,6 +257,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	})
 	defer stop()
 	err := srv.Serve(l)
+	if errors.Is(err, http.ErrServerClosed) {
+		<-stopped // Serve ends as soon as Shutdown begins, and what requests under way change is to be kept
+	}
 	s.store.touch()
 	s.save()
 	if !errors.Is(err, http.ErrServerClosed) {

@@ -4,7 +4,8 @@
 //	NONCE_KEYS=$(openssl rand -base64 32) server -listen 127.0.0.1:8081 -redis 127.0.0.1:6379 \
 //		-resource https://mcp.example.com/mcp -issuer https://login.example.com
 //
-// It ends with status 1 where Redis is out of reach or set up so that it could forget what is to be remembered.
+// It ends with status 1 where Redis is out of reach or set up so that it could forget what is to be remembered, and with status 2 where
+// the command line cannot be used.
 package main
 
 import (
@@ -34,13 +35,25 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	switch err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
-	case err != nil:
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "server:", err)
-		os.Exit(1)
 	}
+	os.Exit(statusOf(err))
+}
+
+// A usageError is a mistake on the command line or in NONCE_KEYS.
+type usageError struct{ error }
+
+func statusOf(err error) int {
+	var wrong usageError
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, &wrong):
+		return 2
+	}
+	return 1
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -55,34 +68,39 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	timeout := flags.Duration("redis-timeout", 0, "the longest `time` that one question to Redis takes; 0: 500 ms")
 	forgetful := flags.Bool("dangerously-let-redis-forget", false, "accept a Redis without appendonly: when it restarts, revoked tokens are good again, and used proofs once more")
 	if err := flags.Parse(args); err != nil {
-		return flag.ErrHelp
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return usageError{err}
 	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	switch host, _, err := net.SplitHostPort(*admin); {
+	case flags.NArg() > 0:
+		return usageError{fmt.Errorf("unexpected argument %q", flags.Arg(0))}
+	case *resource == "" || *issuer == "" || *address == "":
+		return usageError{errors.New("-resource, -issuer and -redis are needed")}
+	case *admin != "" && (err != nil || !net.ParseIP(host).IsLoopback()):
+		return usageError{fmt.Errorf("-admin: %q is no loopback address such as 127.0.0.1:9001; whoever reaches it can revoke", *admin)}
 	}
 	limit, err := parseRate(*rate)
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	keys, err := nonceKeys(os.Getenv("NONCE_KEYS"))
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
 	client := redis.NewClient(&redis.Options{Addr: *address, ContextTimeoutEnabled: true, DialerRetries: 1})
 	defer client.Close()
 	r, err := replica.New(replica.Config{Resource: *resource, Issuer: *issuer, Redis: client, NonceKeys: keys, Rate: limit, Timeout: *timeout, Logger: logger})
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	if err := check(ctx, r.Store, *forgetful, logger); err != nil {
 		return err
 	}
 	sites := []site{{"listening", *listen, func(string) http.Handler { return r.Handler }}}
 	if *admin != "" {
-		if host, _, err := net.SplitHostPort(*admin); err != nil || !net.ParseIP(host).IsLoopback() {
-			return fmt.Errorf("-admin: %q is no loopback address such as 127.0.0.1:9001; whoever reaches it can revoke", *admin)
-		}
 		sites = append(sites, site{"admin listening", *admin, func(host string) http.Handler { return revoker(r.Revocations, *issuer, host) }})
 	}
 	return serve(ctx, stdout, sites)

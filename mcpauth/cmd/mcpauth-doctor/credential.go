@@ -20,8 +20,8 @@ const maxFile = 64 << 10
 type credential struct{ file, env string }
 
 func (cr *credential) flags(fs *flag.FlagSet) {
-	fs.StringVar(&cr.file, "token-file", "", "a file that holds the access token; - is standard input")
-	fs.StringVar(&cr.env, "token-env", "", "an environment variable that holds the access token")
+	fs.StringVar(&cr.file, "token-file", "", "a `file` that holds the access token; - is standard input")
+	fs.StringVar(&cr.env, "token-env", "", "the `name` of an environment variable that holds the access token")
 }
 
 // read returns the token without white space around it, or nothing if none was named. Errors name the source and nothing of its content.

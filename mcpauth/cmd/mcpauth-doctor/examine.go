@@ -5,82 +5,97 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
 	"github.com/go-mcpauth/sdk/mcpauth/doctor"
 )
 
-// examine is the command with a URL.
-func (c command) examine(ctx context.Context, args []string) int {
-	var (
-		opt       doctor.Options
-		out       output
-		cred      credential
-		clients   string
-		arguments string
-		keyFile   string
-		timeout   time.Duration
-	)
+// An examination is the command with a URL, as its flags say it.
+type examination struct {
+	opt       doctor.Options
+	out       output
+	cred      credential
+	clients   string
+	arguments string
+	keyFile   string
+	timeout   time.Duration
+}
+
+func (e *examination) flags(w io.Writer) *flag.FlagSet {
 	fs := flag.NewFlagSet("mcpauth-doctor", flag.ContinueOnError)
-	fs.SetOutput(c.err)
+	fs.SetOutput(w)
 	fs.Usage = func() {
-		fmt.Fprintf(c.err, "usage: mcpauth-doctor [flags] URL\n       mcpauth-doctor token [flags] < TOKEN\n\n")
+		fmt.Fprintf(w, "usage: mcpauth-doctor [flags] URL\n       mcpauth-doctor token [flags] < TOKEN\n\n")
 		fs.PrintDefaults()
-		fmt.Fprintf(c.err, "\nKnown clients: %s\nExit status: 0 all pass or warn, 1 a failure, 2 usage.\n", strings.Join(doctor.KnownClients(), ", "))
+		fmt.Fprintf(w, "\nKnown clients: %s\n%s", strings.Join(doctor.KnownClients(), ", "), exitStatuses)
 	}
-	out.flags(fs)
-	cred.flags(fs)
-	fs.StringVar(&keyFile, "dpop-key", "", "a file with the private key in PEM that the token is bound to")
-	fs.StringVar(&opt.Call, "call", "", "a tool to call with the token; without it none is called")
-	fs.StringVar(&arguments, "arguments", "", "the arguments of that call, a JSON object")
-	fs.StringVar(&opt.ClientID, "client-id", "", "a registered client, to be tried at the authorization endpoint")
-	fs.StringVar(&opt.RedirectURI, "redirect-uri", "", "a redirect URI of that client")
-	fs.StringVar(&opt.Origin, "origin", "", "the origin of a page that should be able to use the server")
-	fs.StringVar(&clients, "clients", "", "names of clients to judge for, separated by commas")
-	fs.DurationVar(&timeout, "timeout", 2*time.Minute, "limit for everything together")
+	e.out.flags(fs)
+	e.cred.flags(fs)
+	fs.StringVar(&e.keyFile, "dpop-key", "", "a `file` with the private key in PEM that the token is bound to")
+	fs.StringVar(&e.opt.Call, "call", "", "a `tool` to call with the token; without it none is called")
+	fs.StringVar(&e.arguments, "arguments", "", "the arguments of that call, a `JSON` object")
+	fs.StringVar(&e.opt.ClientID, "client-id", "", "the `id` of a registered client, to be tried at the authorization endpoint")
+	fs.StringVar(&e.opt.RedirectURI, "redirect-uri", "", "a redirect `URI` of that client")
+	fs.StringVar(&e.opt.Origin, "origin", "", "the `origin` of a page that should be able to use the server")
+	fs.StringVar(&e.clients, "clients", "", "`names` of clients to judge for, separated by commas")
+	fs.DurationVar(&e.timeout, "timeout", 2*time.Minute, "limit for everything together, more than 0")
+	return fs
+}
+
+// options completes the options from what the flags name: a token, a key, clients.
+func (e *examination) options(c command, args []string) (err error) {
+	switch {
+	case len(args) == 0:
+		return errors.New("the URL of the MCP endpoint is missing")
+	case len(args) > 1:
+		return errors.New("one URL, please, and flags before it; a token goes into a file or a variable")
+	case e.timeout <= 0:
+		return errors.New("-timeout is not more than 0; write a duration such as 30s, or leave it out for 2m")
+	}
+	if err := e.out.check(); err != nil {
+		return err
+	}
+	e.opt.URL, e.opt.Arguments = args[0], []byte(e.arguments)
+	if e.opt.Token, err = e.cred.read(c); err != nil {
+		return err
+	}
+	if e.keyFile != "" {
+		if e.opt.DPoPKey, err = readKey(e.keyFile); err != nil {
+			return err
+		}
+	}
+	for name := range strings.SplitSeq(e.clients, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			e.opt.Clients = append(e.opt.Clients, name)
+		}
+	}
+	return nil
+}
+
+func (c command) examine(ctx context.Context, args []string) int {
+	var e examination
+	fs := e.flags(c.err)
 	if status, done := parse(fs, args); done {
 		return status
 	}
-	switch fs.NArg() {
-	case 1:
-		opt.URL = fs.Arg(0)
-	case 0:
-		return c.usage("the URL of the MCP endpoint is missing")
-	default:
-		return c.usage("one URL, please, and flags before it; a token goes into a file or a variable")
-	}
-	if err := out.check(); err != nil {
+	if err := e.options(c, fs.Args()); err != nil {
 		return c.usage("%v", err)
-	}
-	var err error
-	if opt.Token, err = cred.read(c); err != nil {
-		return c.usage("%v", err)
-	}
-	if keyFile != "" {
-		if opt.DPoPKey, err = readKey(keyFile); err != nil {
-			return c.usage("%v", err)
-		}
-	}
-	opt.Arguments = []byte(arguments)
-	for name := range strings.SplitSeq(clients, ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			opt.Clients = append(opt.Clients, name)
-		}
 	}
 	if c.errTTY {
-		opt.Progress = func(step string) { fmt.Fprintf(c.err, "\r\x1b[K%s ...", step) }
+		e.opt.Progress = func(step string) { fmt.Fprintf(c.err, "\r\x1b[K%s ...", step) }
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
-	report, err := doctor.Run(ctx, opt)
+	report, err := doctor.Run(ctx, e.opt)
 	if c.errTTY {
 		fmt.Fprint(c.err, "\r\x1b[K")
 	}
 	if err != nil {
-		return c.usage("%v", err)
+		return c.unusable(err)
 	}
-	return c.print(report, out)
+	return c.print(report, e.out)
 }
 
 // parse reports whether there is nothing left to do, and with which status.

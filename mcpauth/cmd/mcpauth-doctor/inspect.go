@@ -32,12 +32,13 @@ func (c command) inspect(args []string) int {
 	fs.Usage = func() {
 		fmt.Fprintf(c.err, "usage: mcpauth-doctor token [flags] < TOKEN\n\nDecodes an access token without verifying it, and compares it.\n\n")
 		fs.PrintDefaults()
+		fmt.Fprint(c.err, exitStatuses)
 	}
 	out.flags(fs)
 	cred.flags(fs)
-	fs.StringVar(&opt.Resource, "resource", "", "the resource identifier: the URL of the MCP endpoint")
-	fs.Var(&issuers, "issuer", "an issuer that the resource lists; may be repeated")
-	fs.Var(&scopes, "scope", "a scope that calls need; may be repeated")
+	fs.StringVar(&opt.Resource, "resource", "", "the resource identifier: the `URL` of the MCP endpoint")
+	fs.Var(&issuers, "issuer", "the `URL` of an issuer that the resource lists; may be repeated")
+	fs.Var(&scopes, "scope", "a `scope` that calls need; may be repeated")
 	if status, done := parse(fs, args); done {
 		return status
 	}
@@ -57,7 +58,7 @@ func (c command) inspect(args []string) int {
 	opt.Issuers, opt.Scopes = issuers, scopes
 	report, err := doctor.Inspect(token, opt)
 	if err != nil {
-		return c.usage("%v", err)
+		return c.unusable(err)
 	}
 	return c.print(report, out)
 }

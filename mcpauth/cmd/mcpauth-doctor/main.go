@@ -6,7 +6,7 @@
 //	mcpauth-doctor token -resource https://mcp.example.com/mcp -issuer https://login.example.com < token.txt
 //
 // Without a token it looks at everything that a client meets before its login: challenge, metadata, CORS, authorization servers, keys, clocks,
-// DPoP. With one it also makes the first calls and compares the token with what is published. The second form, token, compares without
+// DPoP. With one it also makes the first calls and compares the token with what is published. The last form, token, compares without
 // any network. A token comes from a file, from standard input or from an environment variable, never from the command line, where other
 // users of the computer can read it, and no part of it is printed but the claims that are compared. It is sent to the MCP URL only.
 //
@@ -28,7 +28,7 @@
 //	-clients NAMES                     judge for these clients only, separated by commas
 //	-json                              the report as JSON
 //	-color auto|always|never           colours; auto means on a terminal, unless NO_COLOR is set
-//	-timeout DURATION                  for everything together; 2m unless given
+//	-timeout DURATION                  for everything together, more than 0; 2m unless given
 //
 // Flags of token: -token-file, -token-env, -json and -color as above, -resource URL, -issuer URL and -scope SCOPE (repeatable).
 //
@@ -43,6 +43,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/go-mcpauth/sdk/mcpauth/doctor"
 )
@@ -52,6 +53,9 @@ const (
 	exitFail  = 1
 	exitUsage = 2
 )
+
+// exitStatuses is the last line of both helps.
+const exitStatuses = "Exit status: 0 all pass or warn, 1 a failure, 2 usage.\n"
 
 // A command is one call of the program with everything that it touches.
 type command struct {
@@ -85,6 +89,16 @@ func (c command) usage(format string, args ...any) int {
 	fmt.Fprintf(c.err, "mcpauth-doctor: "+format+"\nRun mcpauth-doctor -help for the flags.\n", args...)
 	return exitUsage
 }
+
+// inFlags says for the command line what the library says of members of Options.
+var inFlags = strings.NewReplacer(
+	"doctor: ", "", "InspectOptions.Resource", "-resource", "Options.URL", "the URL", "Options.Token", "the token", "Options.DPoPKey", "-dpop-key",
+	"Options.Call", "-call", "Options.Arguments", "-arguments", "Options.Clients", "-clients", "Options.Origin", "-origin",
+	"Options.RedirectURI", "-redirect-uri", "the ClientID", "the -client-id", "needs a Token", "needs a token", "the Token", "the token", "the Call", "the -call",
+)
+
+// unusable reports what the library cannot use.
+func (c command) unusable(err error) int { return c.usage("%s", inFlags.Replace(err.Error())) }
 
 // print writes the report and gives the exit status.
 func (c command) print(r *doctor.Report, o output) int {

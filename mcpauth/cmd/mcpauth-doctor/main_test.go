@@ -128,6 +128,11 @@ func TestUsage(t *testing.T) {
 		"a color":                     {[]string{"-color", "blue", resource}, "", "auto, always and never"},
 		"a URL that is none":          {[]string{"mcp.example.com/" + secret}, "", "not an absolute"},
 		"an unknown client":           {[]string{"-clients", "Nobody", resource}, "", "TypeScript SDK"},
+		"no time":                     {[]string{"-timeout", "0s", resource}, "", "more than 0"},
+		"a call without a token":      {[]string{"-call", "x", resource}, "", "mcpauth-doctor: -call needs a token"},
+		"arguments without a call":    {[]string{"-token-file", "-", "-arguments", "{}", resource}, "t", "-arguments needs the -call"},
+		"a redirect without a client": {[]string{"-redirect-uri", "https://app.example.com/", resource}, "", "-redirect-uri needs the -client-id"},
+		"a path for a resource":       {[]string{"token", "-resource", "/mcp"}, "t", "-resource is not an absolute"},
 		"an unknown flag":             {[]string{"-x", resource}, "", "not defined"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,6 +141,7 @@ func TestUsage(t *testing.T) {
 			require.Empty(t, out)
 			require.Contains(t, errs, tt.says)
 			require.NotContains(t, errs, "SECRET")
+			require.NotContains(t, errs, "Options.", "flags, not members of the library")
 		})
 	}
 	status, _, errs := call(t, nil, "-help")

@@ -77,7 +77,7 @@ func (r *request) Value(key any) any {
 		}
 		return r.tokenInfo()
 	}
-	if r.hidesAddress && key == http.LocalAddrContextKey {
+	if key == http.LocalAddrContextKey && (r.hidesAddress || r.unknown != nil && insideSDK()) {
 		// The SDK refuses every public Host on a loopback listener, where a proxy on the same machine may
 		// well pass it on. Host has been checked, against the one name that is right.
 		return nil

@@ -90,8 +90,8 @@ func (req *request) describe(r *http.Request, ops []pending) {
 	req.standalone = r.Method == http.MethodGet
 	for _, o := range ops {
 		req.standalone = req.standalone || o.op.Method == "subscriptions/listen"
-		// Notifications are answered before the guard sees them, and so may be what has no id.
-		req.guardExpected = req.guardExpected || o.id != nil && o.op.Method != ""
+		// Notifications are answered before the guard sees them.
+		req.guardExpected = req.guardExpected || o.isCall
 	}
 }
 

@@ -88,7 +88,7 @@ func (h *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { m.answered(w.Header(), req) }() // after a panic too: the answer may have begun
 	if !h.isSDK {
-		req.unknown, req.outer = h, r
+		req.unknown, req.outer, req.encodedName = h, r, isEncodedName(inner.Header)
 	}
 	if h.stopped(w, inner, req) {
 		h.refuseUnprotected(w, r, req, nil)

@@ -31,6 +31,7 @@ type request struct {
 	hidesAddress  bool          // the SDK's own check of Host is left out
 	unknown       *protected    // a handler of unknown kind, told when somebody behind it asks for the TokenInfo; nil: no need to know
 	outer         *http.Request // what it was given
+	encodedName   bool          // its Mcp-Name is: tools share the header, so it is not looked at again
 	asked         atomic.Bool   // the SDK is behind, under whatever wrapper
 }
 

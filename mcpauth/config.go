@@ -89,7 +89,8 @@ type Config struct {
 
 	// Conceal answers every operation that the caller's token does not allow as if it did not exist.
 	// Clients can then not step up. Lists show what is allowed, whatever Listing says. It does not go
-	// with Unlisted, which lets the handler answer what does not exist.
+	// with Unlisted, which lets the handler answer what does not exist. A pattern that a caller meets does the
+	// same for the names under it, so what has to be hidden from that caller needs a name outside of it.
 	Conceal bool
 
 	// Origins are web origins, besides the resource's own, whose pages may call the endpoint, written

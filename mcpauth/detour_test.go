@@ -27,7 +27,7 @@ func TestWrap_PassesOnNoDetours(t *testing.T) {
 	for _, method := range []string{"POST", "GET", "DELETE"} {
 		r := post(call("whoami"), is.token(t))
 		r.Method = method
-		names := []string{"Upgrade", "HTTP2-Settings", "X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL"}
+		names := []string{"Connection", "Upgrade", "HTTP2-Settings", "X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL"}
 		for _, name := range append(names, "Traceparent", "Last-Event-Id") {
 			r.Header.Set(name, "x")
 		}
@@ -103,4 +103,35 @@ func TestWrap_NoUpgradeThroughAReverseProxy(t *testing.T) {
 		require.Equal(t, http.StatusOK, res.StatusCode)
 		require.False(t, upgraded.Load(), protocol)
 	}
+}
+
+// A reverse proxy drops the fields that Connection names. A client must not choose so what an upstream does not hear:
+// who is calling, or in which session and revision the request was decided.
+func TestWrap_ClientsDropNothingThroughAReverseProxy(t *testing.T) {
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	auth.RequireTool("whoami", scopes.Authenticated())
+	var got http.Header
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header }))
+	defer upstream.Close()
+	target, err := url.Parse(upstream.URL)
+	require.NoError(t, err)
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	s := httptest.NewServer(auth.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller, _ := mcpauth.FromContext(r.Context())
+		r.Header.Set("X-User", caller.Subject())
+		proxy.ServeHTTP(w, r)
+	})))
+	defer s.Close()
+	r, err := http.NewRequest(http.MethodPost, s.URL, strings.NewReader(call("whoami")))
+	require.NoError(t, err)
+	r.Header = http.Header{
+		"Authorization": {"Bearer " + is.token(t)}, "Content-Type": {"application/json"}, "Mcp-Session-Id": {"s"}, "Mcp-Protocol-Version": {"2025-11-25"},
+		"Connection": {"X-User, Mcp-Session-Id", "mcp-protocol-version"},
+	}
+	res, err := s.Client().Do(r)
+	require.NoError(t, err)
+	res.Body.Close()
+	require.Equal(t, http.StatusOK, res.StatusCode)
+	require.Equal(t, []string{"ada", "s", "2025-11-25"}, []string{got.Get("X-User"), got.Get("Mcp-Session-Id"), got.Get("Mcp-Protocol-Version")})
 }

@@ -270,6 +270,39 @@ func TestProtect_ForgottenForSomeRequests(t *testing.T) {
 	require.Zero(t, runs.Load())
 }
 
+// What has no id that could be echoed asks for something all the same, and is followed by a look at who answered.
+func TestProtect_ForgottenForRequestsOfOddForm(t *testing.T) {
+	is := newIssuer(t)
+	for name, body := range map[string]string{
+		"a long id": strings.Replace(rpc("tools/list", nil), `"id":7`, `"id":"`+strings.Repeat("x", 300)+`"`, 1),
+		"a batch":   "[" + rpc("tools/list", nil) + "]",
+	} {
+		auth, _ := newAuth(t, is, nil)
+		guarded, _ := newCounting(auth)
+		auth.Protect(guarded)
+		bare, _ := newCounting(nil)
+		h := auth.Wrap(mcp.NewStreamableHTTPHandler(func(r *http.Request) *mcp.Server {
+			if r.Header.Get("X-Tenant") == "bare" {
+				return bare
+			}
+			return guarded
+		}, &mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true}))
+		send := func(tenant string) *httptest.ResponseRecorder {
+			r := post(body, is.token(t))
+			r.Header.Set("X-Tenant", tenant)
+			return serve(h, r)
+		}
+		require.NotContains(t, send("guarded").Body.String(), "forgotten", name)
+		send("bare") // the first one cannot be told from others before it is served
+		for range 2 {
+			w := send("bare")
+			require.Equal(t, http.StatusServiceUnavailable, w.Code, name)
+			require.NotContains(t, w.Body.String(), "forgotten", name)
+			require.Equal(t, http.StatusOK, send("guarded").Code, name)
+		}
+	}
+}
+
 // In a session of the SDK the server is chosen once, whatever later requests say.
 func TestProtect_ForgottenForSomeSessions(t *testing.T) {
 	is := newIssuer(t)

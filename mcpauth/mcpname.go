@@ -12,15 +12,11 @@ import (
 // ASCII (MCP 2026-07-28, Value Encoding). What is no such encoding stays, and the SDK refuses it. The
 // field decides nothing here.
 func decodeName(h http.Header) {
-	values := h["Mcp-Name"]
-	if len(values) != 1 {
+	if !isEncodedName(h) {
 		return
 	}
-	encoded, ok := strings.CutPrefix(values[0], "=?base64?")
+	encoded, ok := strings.CutSuffix(h["Mcp-Name"][0][len(namePrefix):], "?=")
 	if !ok {
-		return
-	}
-	if encoded, ok = strings.CutSuffix(encoded, "?="); !ok {
 		return
 	}
 	name, err := base64.StdEncoding.Strict().DecodeString(encoded)
@@ -28,4 +24,11 @@ func decodeName(h http.Header) {
 		return
 	}
 	h["Mcp-Name"] = []string{string(name)}
+}
+
+const namePrefix = "=?base64?"
+
+func isEncodedName(h http.Header) bool {
+	values := h["Mcp-Name"]
+	return len(values) == 1 && strings.HasPrefix(values[0], namePrefix)
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 
+	sdkauth "github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/require"
 
@@ -49,8 +50,18 @@ func TestCOMPAT08_EncodedMcpName(t *testing.T) {
 		})
 	}
 
+	// The SDK's handler compares behind other middleware, too.
+	inside := auth.Wrap(behind(sdkHandler(server, true)))
+	for range 2 { // the first request finds out what is there
+		w := serve(inside, modern("tools/call", encode("whoami"), map[string]any{"name": "whoami", "arguments": map[string]any{}}, is.token(t)))
+		require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+		w = serve(inside, modern("tools/call", encode("purge"), map[string]any{"name": "whoami"}, is.token(t)))
+		require.Equal(t, http.StatusBadRequest, w.Code, w.Body.String())
+	}
+
 	// A handler of another kind gets the field as it came: it may be written to a wire again.
 	foreign := auth.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		require.NotNil(t, sdkauth.TokenInfoFromContext(r.Context()))
 		require.Equal(t, encode("whoami"), r.Header.Get("Mcp-Name"))
 	}))
 	serve(foreign, modern("tools/call", encode("whoami"), map[string]any{"name": "whoami"}, is.token(t)))

@@ -88,7 +88,7 @@ func (h *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { m.answered(w.Header(), req) }() // after a panic too: the answer may have begun
 	if !h.isSDK {
-		req.unknown, req.outer = h, r
+		req.unknown, req.outer, req.encodedName = h, r, isEncodedName(inner.Header)
 	}
 	if h.stopped(w, inner, req) {
 		h.refuseUnprotected(w, r, req, nil)
@@ -283,7 +283,8 @@ const maxEchoedID = 256
 // A pending operation waits for its decision.
 type pending struct {
 	op        Operation
-	id        json.RawMessage
+	id        json.RawMessage // to be echoed; nil for none
+	isCall    bool            // it has an id, whether that is echoed or not
 	arguments json.RawMessage
 	trace     string // traceparent of _meta, unchecked
 }
@@ -292,7 +293,7 @@ type pending struct {
 func pendingOf(out []pending, env *envelope.Envelope) []pending {
 	for i := range env.Operations {
 		o := &env.Operations[i]
-		p := pending{op: Operation{Method: o.Method, Name: o.Name}, id: o.ID, arguments: o.Arguments, trace: o.Traceparent}
+		p := pending{op: Operation{Method: o.Method, Name: o.Name}, id: o.ID, isCall: o.Kind == envelope.Request, arguments: o.Arguments, trace: o.Traceparent}
 		switch o.Target {
 		case envelope.Tool:
 			p.op.ref = toolTarget

@@ -59,6 +59,9 @@ var errUnprotected = errors.New("mcpauth: the server behind the handler was neve
 // SDK's handler, other middleware stands in front of it, and the server must be protected all the same.
 // Nothing of the body has been dispatched yet, though a session may have been opened.
 func (h *protected) sdkAsks(r *http.Request, req *request) {
+	if req.encodedName && insideSDK() {
+		decodeName(req.out.Header) // it asks before it compares
+	}
 	if h.probe.ok.Load() || h.probe.mixed.Load() {
 		req.asked.Store(true)
 		return

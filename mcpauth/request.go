@@ -31,6 +31,7 @@ type request struct {
 	hidesAddress  bool          // the SDK's own check of Host is left out
 	unknown       *protected    // a handler of unknown kind, told when somebody behind it asks for the TokenInfo; nil: no need to know
 	outer         *http.Request // what it was given
+	encodedName   bool          // its Mcp-Name is: tools share the header, so it is not looked at again
 	asked         atomic.Bool   // the SDK is behind, under whatever wrapper
 }
 
@@ -77,7 +78,7 @@ func (r *request) Value(key any) any {
 		}
 		return r.tokenInfo()
 	}
-	if r.hidesAddress && key == http.LocalAddrContextKey {
+	if key == http.LocalAddrContextKey && (r.hidesAddress || r.unknown != nil && insideSDK()) {
 		// The SDK refuses every public Host on a loopback listener, where a proxy on the same machine may
 		// well pass it on. Host has been checked, against the one name that is right.
 		return nil
@@ -90,8 +91,8 @@ func (req *request) describe(r *http.Request, ops []pending) {
 	req.standalone = r.Method == http.MethodGet
 	for _, o := range ops {
 		req.standalone = req.standalone || o.op.Method == "subscriptions/listen"
-		// Notifications are answered before the guard sees them, and so may be what has no id.
-		req.guardExpected = req.guardExpected || o.id != nil && o.op.Method != ""
+		// Notifications are answered before the guard sees them.
+		req.guardExpected = req.guardExpected || o.isCall
 	}
 }
 
@@ -148,10 +149,11 @@ func first(h http.Header, name string) string {
 
 // withoutDetours removes what would make a handler, or a server behind it, take another request than
 // the one that was decided: another method, another path (both by frameworks that honour such headers),
-// or, by way of httputil.ReverseProxy, a connection of which nothing is decided any more.
+// or, by way of httputil.ReverseProxy, a connection of which nothing is decided any more, or a header
+// without the fields that Connection names, such as the session or what the handler says of the caller.
 func withoutDetours(header http.Header) {
 	for _, name := range [...]string{
-		"Upgrade", "Http2-Settings",
+		"Connection", "Upgrade", "Http2-Settings",
 		"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url",
 	} {
 		delete(header, name)

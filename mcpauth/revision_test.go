@@ -136,8 +136,12 @@ func TestHTTP05_ProxyOnTheSameMachine(t *testing.T) {
 	is := newIssuer(t)
 	auth, _ := newAuth(t, is, nil)
 	server := newServer(auth)
-	for _, stateless := range []bool{true, false} {
-		s := httptest.NewServer(auth.Wrap(sdkHandler(server, stateless)))
+	for i := range 4 {
+		stateless, handler := i&1 == 0, sdkHandler(server, i&1 == 0)
+		if i&2 != 0 {
+			handler = behind(handler)
+		}
+		s := httptest.NewServer(auth.Wrap(handler))
 		t.Cleanup(s.Close)
 		for host, status := range map[string]int{
 			"mcp.example.com": 200, "MCP.example.com:443": 200, "localhost:1234": 200, "evil.example": 403, "mcp.example.com.evil.example": 403,

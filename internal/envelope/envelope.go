@@ -21,7 +21,7 @@ const (
 	defaultDepth     = 128       // go-sdk gives up at 1000; arguments are the user's own data
 	maxMessages      = 100       // in one batch
 	maxSubscriptions = 1000      // in all messages of a body together
-	maxSubscribed    = 256 << 10 // bytes of their URIs, each of which is held against every pattern
+	maxURIs          = 256 << 10 // bytes of the URIs in a batch or a subscription, each of which is held against every pattern
 )
 
 // Options adjust [Read]. The zero value refuses batches.
@@ -73,7 +73,7 @@ type Envelope struct {
 
 	one           [1]Operation
 	subscriptions int
-	subscribed    int // bytes
+	uris          int // bytes
 }
 
 // Read names every operation in body, or refuses the body with an [*Error]. It takes one pass; the

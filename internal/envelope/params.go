@@ -198,6 +198,11 @@ func (e *Envelope) targets(op Operation, p *params) error {
 			return ErrTarget
 		}
 		op.Target, op.Name = p.target, p.name
+		if e.Batch && (op.Target == Resource || op.Target == Template) {
+			if e.uris += len(op.Name); e.uris > maxURIs {
+				return ErrLimit
+			}
+		}
 	case "notifications":
 		if !p.listened {
 			return ErrTarget
@@ -206,7 +211,7 @@ func (e *Envelope) targets(op Operation, p *params) error {
 	e.Operations = append(e.Operations, op)
 	for _, uri := range p.uris {
 		e.subscriptions++
-		if e.subscribed += len(uri); e.subscriptions > maxSubscriptions || e.subscribed > maxSubscribed {
+		if e.uris += len(uri); e.subscriptions > maxSubscriptions || e.uris > maxURIs {
 			return ErrLimit
 		}
 		op.Target, op.Name = Resource, uri

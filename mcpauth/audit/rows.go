@@ -19,7 +19,7 @@ type Row struct {
 	Client  string `json:"client,omitempty"`
 
 	Method string         `json:"method,omitempty"` // empty: refused before any operation was looked at, or of a method without a rule
-	Name   string         `json:"name,omitempty"`   // the tool or prompt; empty for others, and for those without a rule
+	Name   string         `json:"name,omitempty"`   // the tool or prompt; empty for others, for those without a rule, and of unlisted applications
 	Reason mcpauth.Reason `json:"reason,omitempty"`
 
 	// Other says that this row is the sum of what had no room for rows of its own: of this caller, or of any

@@ -134,7 +134,11 @@ func (u *Usage) admit(id string, p *mcpauth.Principal) *caller {
 // keyOf is the row of a decision. It has none of its own where a name is too long to be kept.
 func keyOf(d *mcpauth.Decision) (key rowKey, ok bool) {
 	key = rowKey{method: d.Operation.Method, reason: d.Reason}
-	invented := !d.Allowed && (d.Reason == mcpauth.ReasonNoRule || d.Reason == mcpauth.ReasonUnsafeURI)
+	invented := false // or may be: nobody has looked for a rule of what an unlisted application names
+	switch d.Reason {
+	case mcpauth.ReasonNoRule, mcpauth.ReasonUnsafeURI, mcpauth.ReasonClient:
+		invented = !d.Allowed
+	}
 	switch key.method {
 	case "tools/call", "prompts/get":
 		if !invented {

@@ -87,7 +87,7 @@ func (t *table) build() *index {
 	}
 	x.unlisted = withBase(t.unlisted)
 	for name, says := range t.offered {
-		if rule := t.followed.or(file.annotated).of(says); !rule.IsZero() {
+		if rule, ok := t.annotatedRule(says); ok {
 			x.annotated[name] = withBase(rule)
 		}
 	}

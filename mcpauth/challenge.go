@@ -149,8 +149,10 @@ func (m *Middleware) stepUpScopes(needed []string, p *Principal, revision string
 			_, known := x.known[s]
 			return known && held.HasScope(s)
 		}
-		for _, s := range held.Whole().Presented() { // a limit may leave room only for what a scope stands for
-			if !slices.Contains(out, s) && slices.ContainsFunc(x.rights.standsFor(p, s), counts) {
+		presented := held.Whole().Presented() // a limit may leave room only for what a scope stands for
+		wide := len(held.Whole().Scopes()) > len(presented)
+		for _, s := range presented {
+			if !slices.Contains(out, s) && (counts(s) || wide && slices.ContainsFunc(x.rights.standsFor(p, s), counts)) {
 				out = append(out, s)
 			}
 		}

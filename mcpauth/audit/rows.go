@@ -46,7 +46,7 @@ func (u *Usage) Drain() []Row {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	rows := u.rows()
-	u.entries, u.callers, u.other = 0, nil, counts{}
+	u.entries, u.callers, u.users, u.other = 0, nil, nil, counts{}
 	return rows
 }
 

@@ -261,3 +261,26 @@ func TestUsage_OfUnlistedApplications(t *testing.T) {
 	}
 	require.Contains(t, names, "read", "there is room for the others")
 }
+
+// One user with many applications, which anybody can register where clients register themselves, leaves room for others.
+func TestUsage_OfOneUserWithManyApplications(t *testing.T) {
+	u := audit.Usage{MaxEntries: 320}
+	for i := range 400 {
+		for _, tool := range []string{"read", "write"} {
+			u.Record(t.Context(), decision(someone("mallory", fmt.Sprint("app-", i)), "tools/call", tool, mcpauth.ReasonAllowed, 0))
+		}
+	}
+	require.LessOrEqual(t, len(u.Snapshot()), 21)
+	for i := range 100 {
+		u.Record(t.Context(), decision(someone(fmt.Sprint("user-", i), "desk"), "tools/call", "read", mcpauth.ReasonAllowed, 0))
+	}
+	rows, err := audit.Group(u.Snapshot(), audit.ByUser)
+	require.NoError(t, err)
+	require.Len(t, rows, 1+1+100, "what has no room, mallory, and everyone else")
+	allowed, _ := total(rows)
+	require.EqualValues(t, 900, allowed)
+
+	u.Drain()
+	u.Record(t.Context(), decision(someone("mallory", "again"), "tools/call", "read", mcpauth.ReasonAllowed, 0))
+	require.Equal(t, "again", u.Drain()[0].Client, "it begins anew")
+}

@@ -59,7 +59,7 @@ func (t *table) follow(tools []offer, rules Annotated) {
 	case rules.isZero():
 	case !t.followed.isZero() && !t.followed.equal(rules):
 		panic("mcpauth: RequireAnnotated: other rules were given before; keep one set")
-	case !t.fileRules().annotated.isZero():
+	case len(t.fileRules().annotated) > 0:
 		panic("mcpauth: RequireAnnotated: the policy file has such rules already; keep one set")
 	default:
 		t.followed = rules
@@ -85,11 +85,15 @@ func (a Annotated) equal(b Annotated) bool {
 	return a.ReadOnly.Equal(b.ReadOnly) && a.Destructive.Equal(b.Destructive) && a.Other.Equal(b.Other)
 }
 
-func (a Annotated) or(b Annotated) Annotated {
-	if a.isZero() {
-		return b
+// annotatedRule is the rule for tools that say so, of the program or else of the file, in which "never" is one. The table is
+// locked.
+func (t *table) annotatedRule(says annotation) (rule scopes.Rule, ok bool) {
+	if t.followed.isZero() {
+		rule, ok = t.fileRules().annotated[says]
+		return rule, ok
 	}
-	return a
+	rule = t.followed.of(says)
+	return rule, !rule.IsZero()
 }
 
 func (a Annotated) of(says annotation) scopes.Rule {

@@ -132,8 +132,9 @@ func (m *Middleware) refused(e *Error, p *Principal, revision string) answer {
 }
 
 // stepUpScopes adds, for revisions whose clients ask for exactly the scopes named, those that the
-// token holds and this server knows (MCP 2025-11-25, Runtime Insufficient Scope Errors). The order
-// is fixed: base scopes, then the rule's, then the granted ones.
+// token holds and this server knows (MCP 2025-11-25, Runtime Insufficient Scope Errors): that rules
+// name, or that stand for one which a rule names. The order is fixed: base scopes, then the rule's,
+// then the granted ones.
 func (m *Middleware) stepUpScopes(needed []string, p *Principal, revision string) []string {
 	var out []string
 	for _, s := range m.base {
@@ -143,9 +144,15 @@ func (m *Middleware) stepUpScopes(needed []string, p *Principal, revision string
 	}
 	out = dedupe(append(out, needed...))
 	if m.stepUp == StepUpWithGranted || m.stepUp == StepUpByRevision && revision < revision20260728 {
-		known := m.rules.load().known
-		for _, s := range p.Grant().Presented() {
-			if _, ok := known[s]; ok && !slices.Contains(out, s) {
+		x, held := m.rules.load(), p.Grant()
+		counts := func(s string) bool {
+			_, known := x.known[s]
+			return known && held.HasScope(s)
+		}
+		presented := held.Whole().Presented() // a limit may leave room only for what a scope stands for
+		wide := len(held.Whole().Scopes()) > len(presented)
+		for _, s := range presented {
+			if !slices.Contains(out, s) && (counts(s) || wide && slices.ContainsFunc(x.rights.standsFor(p, s), counts)) {
 				out = append(out, s)
 			}
 		}

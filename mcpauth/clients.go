@@ -164,6 +164,18 @@ func (r *rights) shape(m *Middleware, p *Principal) (g scopes.Grant, listed bool
 	return own.Within(r.hierarchy.Extend(in.mapping.Extend(limit.grant))), true // in the order of own
 }
 
+// standsFor are a scope and what it stands for in the token of a caller.
+func (r *rights) standsFor(p *Principal, scope string) []string {
+	g := scopes.NewGrant([]string{scope}, nil)
+	if p != nil {
+		g = p.mapping.Extend(g)
+	}
+	if r != nil {
+		g = r.hierarchy.Extend(g)
+	}
+	return g.Scopes()
+}
+
 // standing is what a caller may do under the rights of x.
 func (m *Middleware) standing(x *index, p *Principal) (g scopes.Grant, listed bool) {
 	if p.rights == x.rights {

@@ -39,9 +39,9 @@ type ruleset struct {
 	alsoTemplates templates[scopes.Rule]
 }
 
-// both is the rule of two names that mean the same; a zero old rule stands for none.
-func both(old, r scopes.Rule) scopes.Rule {
-	if old.IsZero() {
+// both is the rule of two names that mean the same, if there is an old one. The zero Rule is one: nobody meets it.
+func both(old scopes.Rule, has bool, r scopes.Rule) scopes.Rule {
+	if !has {
 		return r
 	}
 	return scopes.And(old, r)
@@ -87,7 +87,7 @@ func (t *table) build() *index {
 	}
 	x.unlisted = withBase(t.unlisted)
 	for name, says := range t.offered {
-		if rule := t.followed.or(file.annotated).of(says); !rule.IsZero() {
+		if rule, ok := t.annotatedRule(says); ok {
 			x.annotated[name] = withBase(rule)
 		}
 	}
@@ -144,17 +144,17 @@ func newRuleset(declared [targets]map[string]scopes.Rule, order [targets][]strin
 				set.prefixes[kind].Set(beginning, rule)
 				if target(kind) == resourceTarget {
 					for _, spelling := range spellings(beginning) {
-						old, _ := set.alsoPrefixes.Get(spelling)
-						set.alsoPrefixes.Set(spelling, both(old, rule))
+						old, has := set.alsoPrefixes.Get(spelling)
+						set.alsoPrefixes.Set(spelling, both(old, has, rule))
 					}
 				}
 			default:
 				set.exact[kind][name] = rule
 				if target(kind) == resourceTarget {
-					for _, spelling := range spellings(name) {
-						set.spelled[spelling] = both(set.spelled[spelling], rule)
+					for _, spelling := range append(spellings(name), name) {
+						old, has := set.spelled[spelling]
+						set.spelled[spelling] = both(old, has, rule)
 					}
-					set.spelled[name] = both(set.spelled[name], rule)
 				}
 			}
 		}

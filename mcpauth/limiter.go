@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -33,21 +34,67 @@ type limiter struct {
 
 // limitRules are Limits.Operations.
 type limitRules struct {
-	exact    map[string]Rate
-	prefixes prefix.Map[Rate]
+	keys     []string // in order
+	exact    map[string]limitRule
+	prefixes prefix.Map[limitRule]
+}
+
+// A limitRule is an entry of Limits.Operations.
+type limitRule struct {
+	key  string
+	rate Rate
+}
+
+// newLimitRules puts each entry under its key, and one for a resource also under the other spellings of its URI, where no
+// entry has that for its key.
+func newLimitRules(in map[string]Rate) limitRules {
+	l := limitRules{keys: slices.Sorted(maps.Keys(in)), exact: make(map[string]limitRule)}
+	for _, key := range l.keys {
+		l.add(key, limitRule{key, in[key]})
+	}
+	for _, key := range l.keys {
+		method, name, _ := strings.Cut(key, " ")
+		if targetOf(Operation{Method: method, Name: name}) != resourceTarget {
+			continue
+		}
+		beginning, open := strings.CutSuffix(name, "*")
+		if open {
+			beginning += "x" // a "?" at the end would else be that of an empty query
+		}
+		for _, spelling := range spellings(beginning) {
+			if open {
+				var whole bool
+				if spelling, whole = strings.CutSuffix(spelling, "x"); !whole {
+					continue
+				}
+				spelling += "*"
+			}
+			l.add(method+" "+spelling, limitRule{key, in[key]})
+		}
+	}
+	return l
+}
+
+// add puts an entry under a key, unless there is one.
+func (l *limitRules) add(key string, rule limitRule) {
+	beginning, open := strings.CutSuffix(key, "*")
+	if open {
+		if _, has := l.prefixes.Get(beginning); !has {
+			l.prefixes.Set(beginning, rule)
+		}
+		return
+	}
+	if _, has := l.exact[key]; !has {
+		l.exact[key] = rule
+	}
 }
 
 // keys are those of Limits.Operations, in order.
-func (l *limiter) keys() (out []string) {
+func (l *limiter) keys() []string {
 	if l == nil {
 		return nil
 	}
-	for key := range l.operations.prefixes.Prefixes() {
-		out = append(out, key+"*")
-	}
-	out = slices.AppendSeq(out, maps.Keys(l.operations.exact))
-	slices.Sort(out)
-	return out
+	return l.operations.keys
 }
 
 // find returns the rate for an operation, and the key that it stands under.
@@ -62,17 +109,19 @@ func (l *limitRules) find(op Operation) (key string, rate Rate) {
 		}
 	}
 	for _, name := range names {
-		if rate, ok := l.exact[name]; ok {
-			return name, rate
+		if rule, ok := l.exact[name]; ok {
+			return rule.key, rule.rate
 		}
 	}
+	var closest limitRule
+	length := -1
 	for _, name := range names {
 		// Of the readings of one URI, the one counts that an entry is closest to; of two as close, the first.
-		if beginning, r, ok := l.prefixes.Longest(name); ok && len(beginning)+len("*") > len(key) {
-			key, rate = beginning+"*", r
+		if beginning, rule, ok := l.prefixes.Longest(name); ok && len(beginning) > length {
+			closest, length = rule, len(beginning)
 		}
 	}
-	return key, rate
+	return closest.key, closest.rate
 }
 
 // A count is a bucket with the words for it.

@@ -142,14 +142,7 @@ func (m *Middleware) addLimits(in Limits, errs *mistakes) {
 	}
 	l := &limiter{
 		caller: in.Caller, client: in.Client, failures: in.Failures, proxies: proxies.Clone(), store: in.Store, open: in.Open,
-		operations: limitRules{exact: make(map[string]Rate)},
-	}
-	for key, rate := range in.Operations {
-		if beginning, ok := strings.CutSuffix(key, "*"); ok {
-			l.operations.prefixes.Set(beginning, rate)
-		} else {
-			l.operations.exact[key] = rate
-		}
+		operations: newLimitRules(in.Operations),
 	}
 	if l.store == nil {
 		l.memory = ratelimit.New(ratelimit.Config{Capacity: in.MaxBuckets, Now: m.now})

@@ -1,6 +1,7 @@
 package mcpauth
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -137,4 +138,10 @@ func (m *Middleware) publish(cfg Config, errs *mistakes) {
 	}
 	m.metadata = handler
 	m.prefixed = strings.Join(m.names.Challenge(m.base), " ")
+	for i, in := range m.issuers {
+		if names := in.mapping.Challenge(m.base); !slices.Equal(names, m.names.Challenge(m.base)) { // nobody knows yet whose token will come
+			m.warnings = append(m.warnings, fmt.Sprintf("Issuers[%d].Grants.ChallengePrefix: who has no token yet is told to ask for %q, under the name of Issuers[0], which this issuer may refuse; "+
+				"leave BaseScopes out, or give each issuer a Middleware and a Resource of its own", i, m.prefixed))
+		}
+	}
 }

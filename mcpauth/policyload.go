@@ -187,9 +187,9 @@ type filePolicy struct {
 	order     [targets][]string
 	logins    [targets]map[string][]Login
 	clients   map[string]ClientLimit
-	hierarchy *scopes.Mapping // nil: none
-	annotated Annotated
-	sum       string // of the text, for the log: it is how an operator sees whether replicas have the same file
+	hierarchy *scopes.Mapping            // nil: none
+	annotated map[annotation]scopes.Rule // those of which it says something, if only "never"
+	sum       string                     // of the text, for the log: it is how an operator sees whether replicas have the same file
 	scopes    []scopes.Description
 	roles     []scopes.Description
 }
@@ -256,13 +256,12 @@ func compilePolicy(file *policyfile.File) *filePolicy {
 	if implied {
 		out.hierarchy, _ = mapper.Compile() // its names have been checked
 	}
-	a := file.Annotated
-	for _, one := range []struct {
-		from *scopes.Rule
-		to   *scopes.Rule
-	}{{a.ReadOnly, &out.annotated.ReadOnly}, {a.Destructive, &out.annotated.Destructive}, {a.Other, &out.annotated.Other}} {
-		if one.from != nil {
-			*one.to = *one.from
+	out.annotated = make(map[annotation]scopes.Rule)
+	for says, rule := range map[annotation]*scopes.Rule{
+		readOnly: file.Annotated.ReadOnly, destructive: file.Annotated.Destructive, other: file.Annotated.Other,
+	} {
+		if rule != nil {
+			out.annotated[says] = *rule
 		}
 	}
 	return out

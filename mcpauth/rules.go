@@ -150,7 +150,7 @@ func (t *table) replace(file *policyfile.File) (clashes []*policyfile.Error) {
 			clashes = append(clashes, &policyfile.Error{Position: c.At, Path: "clients." + policyfile.Shown(c.ID), Msg: "Config.Clients has an entry for it, and a file cannot change that; remove one of the two"})
 		}
 	}
-	if !t.followed.isZero() && !next.annotated.isZero() {
+	if !t.followed.isZero() && len(next.annotated) > 0 {
 		clashes = append(clashes, &policyfile.Error{Position: file.Annotated.At, Path: "annotated", Msg: "the program has such rules, and a file cannot change them; remove one of the two"})
 	}
 	if clashes != nil {

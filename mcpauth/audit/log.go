@@ -46,7 +46,8 @@ type Options struct {
 
 // Log returns a function for Config.OnDecision that hands each decision to h as one record, with the
 // attributes and the levels of the package comment. A handler that is not enabled for a level gets no record
-// of it. It is safe for concurrent use if h is, as handlers must be.
+// of it. The context that h gets has the values of the request's and does not end with it, so a handler that could wait
+// sets itself a time. It is safe for concurrent use if h is, as handlers must be.
 //
 // It panics if h is nil or the options hold a mistake.
 func Log(h slog.Handler, opts Options) func(context.Context, mcpauth.Decision) {
@@ -114,6 +115,7 @@ func (l *logger) log(ctx context.Context, d mcpauth.Decision) {
 
 	r := slog.NewRecord(d.Time, level, Message, 0)
 	r.AddAttrs(attrs...)
+	ctx = context.WithoutCancel(ctx) // or a client that hangs up in time would leave no trace
 	if err := l.handler.Handle(ctx, r); err != nil && l.failed != nil {
 		l.failed(ctx, err)
 	}

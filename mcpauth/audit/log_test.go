@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -340,4 +341,40 @@ func TestWhatAReaderLearns(t *testing.T) {
 	require.Contains(t, line.Expected, "files:read")
 	require.NotEmpty(t, line.Got)
 	require.NotEmpty(t, line.Cure)
+}
+
+// A sink is a handler that gives up with its context, as one does that writes to a database.
+type sink struct {
+	slog.Handler
+	failed []error
+}
+
+func (s *sink) Handle(ctx context.Context, r slog.Record) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.Handler.Handle(ctx, r)
+}
+
+// Whoever hangs up at the right moment must not keep what was decided out of the log.
+func TestHangingUpLeavesATrace(t *testing.T) {
+	var out bytes.Buffer
+	s := &sink{Handler: slog.NewJSONHandler(&out, nil)}
+	var hangUp context.CancelFunc
+	seen := func(_ context.Context, err error) { s.failed = append(s.failed, err) }
+	p := newPeer(t, audit.Log(s, audit.Options{OnError: seen}), func(cfg *mcpauth.Config) {
+		cfg.Policy = func(context.Context, *mcpauth.Call) error { hangUp(); return nil }
+	})
+	r := httptest.NewRequest("POST", resource, strings.NewReader(call("read", "{}")))
+	ctx, cancel := context.WithCancel(t.Context())
+	hangUp = cancel
+	for name, value := range bearer(p.token("uma", nil)) {
+		r.Header.Set(name, value)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	p.handler.ServeHTTP(httptest.NewRecorder(), r.WithContext(ctx))
+	require.Empty(t, s.failed)
+	require.Contains(t, out.String(), `"allowed":true`)
+	require.Contains(t, out.String(), `"name":"read"`)
 }

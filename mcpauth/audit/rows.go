@@ -19,7 +19,7 @@ type Row struct {
 	Client  string `json:"client,omitempty"`
 
 	Method string         `json:"method,omitempty"` // empty: refused before any operation was looked at, or of a method without a rule
-	Name   string         `json:"name,omitempty"`   // the tool or prompt; empty for others, and for those without a rule
+	Name   string         `json:"name,omitempty"`   // the tool or prompt; empty for others, for those without a rule, and of unlisted applications
 	Reason mcpauth.Reason `json:"reason,omitempty"`
 
 	// Other says that this row is the sum of what had no room for rows of its own: of this caller, or of any
@@ -46,7 +46,7 @@ func (u *Usage) Drain() []Row {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	rows := u.rows()
-	u.entries, u.callers, u.other = 0, nil, counts{}
+	u.entries, u.callers, u.users, u.other = 0, nil, nil, counts{}
 	return rows
 }
 

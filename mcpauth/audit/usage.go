@@ -11,7 +11,7 @@ import (
 
 const (
 	defaultMaxEntries = 1 << 14
-	callerShare       = 16 // a caller gets at most this part of the entries
+	callerShare       = 16 // a user gets at most this part of the entries
 	minCallerEntries  = 16
 )
 
@@ -20,8 +20,8 @@ const (
 // be copied.
 //
 // Counts are exact in sum. What has no room for a row of its own is counted in a row that says Other: of its
-// caller, or of nobody in particular where the caller is new. No caller can take up more than a sixteenth of
-// the room.
+// caller, or of nobody in particular where the caller is new. No user can take up more than a sixteenth of
+// the room, whatever the number of applications.
 //
 // Names of tools and prompts are counted by name; of resources, whose URIs have no end and name people,
 // the method alone. A name that nothing was declared for is no name: it is left out, so that nobody
@@ -35,14 +35,22 @@ type Usage struct {
 	mu      sync.Mutex
 	entries int
 	callers map[string]*caller // by Principal.ID, which is bounded and which nobody can imitate
+	users   map[user]*share    // of the callers
 	other   counts             // of callers that came when the table was full
 }
 
 type caller struct {
 	issuer, subject, client string
+	share                   *share
 	rows                    map[rowKey]*counts
 	other                   counts
 }
+
+// A user comes with any number of applications, where these register themselves.
+type user struct{ issuer, subject string }
+
+// A share is what one user has of the entries.
+type share struct{ callers, rows int }
 
 type rowKey struct {
 	method, name string
@@ -91,7 +99,7 @@ func (u *Usage) Record(_ context.Context, d mcpauth.Decision) {
 	}
 	row := who.rows[key]
 	if row == nil {
-		if !named || u.entries >= u.max() || len(who.rows) >= max(u.max()/callerShare, minCallerEntries) {
+		if !named || u.entries >= u.max() || who.share.callers-1+who.share.rows >= u.most() {
 			if id == "" {
 				u.other.add(&d)
 			} else {
@@ -102,6 +110,7 @@ func (u *Usage) Record(_ context.Context, d mcpauth.Decision) {
 		row = new(counts)
 		key.method, key.name, key.reason = strings.Clone(key.method), strings.Clone(key.name), mcpauth.Reason(strings.Clone(string(key.reason)))
 		who.rows[key] = row // cloned, so that it does not keep the body of a request
+		who.share.rows++
 		u.entries++
 	}
 	row.add(&d)
@@ -114,18 +123,30 @@ func (u *Usage) max() int {
 	return defaultMaxEntries
 }
 
+// most is how many entries a user gets, besides one for the first caller.
+func (u *Usage) most() int { return max(u.max()/callerShare, minCallerEntries) }
+
 // admit makes room for a caller, or returns nil where there is none.
 func (u *Usage) admit(id string, p *mcpauth.Principal) *caller {
 	if u.entries >= u.max() || len(p.Issuer())+len(p.Subject())+len(p.ClientID()) > maxSentence {
 		return nil
 	}
+	has := u.users[user{p.Issuer(), p.Subject()}]
+	if has != nil && has.callers+has.rows >= u.most() {
+		return nil
+	}
 	if u.callers == nil {
-		u.callers = make(map[string]*caller)
+		u.callers, u.users = make(map[string]*caller), make(map[user]*share)
 	}
 	who := &caller{
 		issuer: strings.Clone(p.Issuer()), subject: strings.Clone(p.Subject()), client: strings.Clone(p.ClientID()),
-		rows: make(map[rowKey]*counts),
+		share: has, rows: make(map[rowKey]*counts),
 	}
+	if has == nil {
+		who.share = new(share)
+		u.users[user{who.issuer, who.subject}] = who.share
+	}
+	who.share.callers++
 	u.callers[id] = who
 	u.entries++
 	return who
@@ -134,7 +155,11 @@ func (u *Usage) admit(id string, p *mcpauth.Principal) *caller {
 // keyOf is the row of a decision. It has none of its own where a name is too long to be kept.
 func keyOf(d *mcpauth.Decision) (key rowKey, ok bool) {
 	key = rowKey{method: d.Operation.Method, reason: d.Reason}
-	invented := !d.Allowed && (d.Reason == mcpauth.ReasonNoRule || d.Reason == mcpauth.ReasonUnsafeURI)
+	invented := false // or may be: nobody has looked for a rule of what an unlisted application names
+	switch d.Reason {
+	case mcpauth.ReasonNoRule, mcpauth.ReasonUnsafeURI, mcpauth.ReasonClient:
+		invented = !d.Allowed
+	}
 	switch key.method {
 	case "tools/call", "prompts/get":
 		if !invented {

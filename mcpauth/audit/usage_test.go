@@ -240,3 +240,47 @@ func FuzzASCII(f *testing.F) {
 		}
 	})
 }
+
+// An application that no administrator has listed is refused before anybody looks for a rule, so what it names may be
+// invented. Whoever registers applications at will would else fill the table, and hide everyone else's counts.
+func TestUsage_OfUnlistedApplications(t *testing.T) {
+	u := audit.Usage{MaxEntries: 320}
+	p := newPeer(t, u.Record, func(cfg *mcpauth.Config) { cfg.Clients = map[string]mcpauth.ClientLimit{"desk": {Unlimited: true}} })
+	for i := range 16 {
+		token := bearer(p.token("mallory", map[string]any{"client_id": fmt.Sprint("registered-", i)}))
+		for j := range 20 {
+			require.Equal(t, http.StatusForbidden, p.send(call(fmt.Sprint("invented-", j), "{}"), token))
+		}
+		require.Equal(t, http.StatusForbidden, p.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":7,"method":"invented/%d"}`, i), token))
+	}
+	require.Equal(t, http.StatusOK, p.send(call("read", "{}"), bearer(p.token("uma", nil))))
+	var names []string
+	for _, r := range u.Snapshot() {
+		require.NotContains(t, r.Name+r.Method, "invented")
+		names = append(names, r.Name)
+	}
+	require.Contains(t, names, "read", "there is room for the others")
+}
+
+// One user with many applications, which anybody can register where clients register themselves, leaves room for others.
+func TestUsage_OfOneUserWithManyApplications(t *testing.T) {
+	u := audit.Usage{MaxEntries: 320}
+	for i := range 400 {
+		for _, tool := range []string{"read", "write"} {
+			u.Record(t.Context(), decision(someone("mallory", fmt.Sprint("app-", i)), "tools/call", tool, mcpauth.ReasonAllowed, 0))
+		}
+	}
+	require.LessOrEqual(t, len(u.Snapshot()), 21)
+	for i := range 100 {
+		u.Record(t.Context(), decision(someone(fmt.Sprint("user-", i), "desk"), "tools/call", "read", mcpauth.ReasonAllowed, 0))
+	}
+	rows, err := audit.Group(u.Snapshot(), audit.ByUser)
+	require.NoError(t, err)
+	require.Len(t, rows, 1+1+100, "what has no room, mallory, and everyone else")
+	allowed, _ := total(rows)
+	require.EqualValues(t, 900, allowed)
+
+	u.Drain()
+	u.Record(t.Context(), decision(someone("mallory", "again"), "tools/call", "read", mcpauth.ReasonAllowed, 0))
+	require.Equal(t, "again", u.Drain()[0].Client, "it begins anew")
+}

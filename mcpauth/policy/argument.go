@@ -75,7 +75,7 @@ func ArgumentIsClaim(argument, pointer string) Condition {
 	checkPointer("ArgumentIsClaim", pointer)
 	return leaf("argument("+argument+") is claim("+pointer+")", func(q question) answer {
 		var claim any
-		if found, err := q.call.Principal.Claim(pointer, &claim); err != nil || !found {
+		if found, err := claimOf(q, pointer, &claim); err != nil || !found {
 			return doubts("the caller has no such claim")
 		}
 		own, ok := []string(nil), false

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,7 +15,8 @@ import (
 // whole and with case, numbers as 64-bit integers. Without values it is the zero Condition.
 //
 // A claim that is missing or of another type, such as an array that holds anything but strings, gives
-// nothing: it cannot be told. The same value from two issuers may mean two things; where several are
+// nothing: it cannot be told. Nor can it of one that the token says is elsewhere, whatever part of it is there (OpenID
+// Connect Core 1.0, Section 5.6.2). The same value from two issuers may mean two things; where several are
 // configured, put Claim("/iss", ...) beside it. It panics if the pointer is none or names the whole token.
 //
 // Scopes and roles belong into the rule of a tool, since clients can then be told what they lack.
@@ -40,7 +42,7 @@ func Claim[T string | bool | int | int64](pointer string, values ...T) Condition
 	}
 	return leaf("claim("+pointer+" "+quoted(values)+")", func(q question) answer {
 		var claim any
-		if found, err := q.call.Principal.Claim(pointer, &claim); err != nil || !found {
+		if found, err := claimOf(q, pointer, &claim); err != nil || !found {
 			return doubts("the caller has no such claim")
 		}
 		switch v := claim.(type) {
@@ -79,7 +81,7 @@ func Tenant(pointer string, tenants ...string) Condition {
 	tenants = slices.Clone(tenants)
 	return leaf("tenant("+pointer+" "+quoted(tenants)+")", func(q question) answer {
 		var tenant string
-		if found, err := q.call.Principal.Claim(pointer, &tenant); err != nil || !found || tenant == "" {
+		if found, err := claimOf(q, pointer, &tenant); err != nil || !found || tenant == "" {
 			return doubts("the caller has no such claim, or it is no string")
 		}
 		if !slices.Contains(tenants, tenant) {
@@ -95,9 +97,9 @@ func Tenant(pointer string, tenants ...string) Condition {
 func Delegated() Condition {
 	return leaf("delegated", func(q question) answer {
 		var act any
-		found, err := q.call.Principal.Claim("/act", &act)
+		found, err := claimOf(q, "/act", &act)
 		if q.call.Principal.ID() == "" || err != nil {
-			return doubts("there is no caller")
+			return doubts("there is no caller, or the token says that the claim is elsewhere")
 		}
 		if !found {
 			return fails("the token has no act claim")
@@ -107,6 +109,26 @@ func Delegated() Condition {
 		}
 		return holds()
 	})
+}
+
+var errElsewhere = errors.New("the token says that the claim is elsewhere")
+
+// claimOf is Principal.Claim for a claim that is not elsewhere.
+func claimOf(q question, pointer string, v any) (found bool, err error) {
+	var absent any
+	if found, err := q.call.Principal.Claim("/_claim_names", &absent); err != nil || found {
+		names, readable := absent.(map[string]any)
+		if _, elsewhere := names[claimName(pointer)]; elsewhere || !readable {
+			return false, errElsewhere
+		}
+	}
+	return q.call.Principal.Claim(pointer, v)
+}
+
+// claimName is the name of the claim that a pointer leads to or into.
+func claimName(pointer string) string {
+	name, _, _ := strings.Cut(pointer[1:], "/")
+	return strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
 }
 
 func checkPointer(function, pointer string) {

@@ -118,3 +118,29 @@ func TestArgumentIsClaim(t *testing.T) {
 		})
 	}
 }
+
+// OpenID Connect Core 1.0, Section 5.6.2: what a token says is elsewhere is not known from the part of it that is there, as
+// with groups of which there are too many. So Not of it does not hold either.
+func TestClaimsElsewhere(t *testing.T) {
+	groups := policy.Claim("/groups", "banned")
+	for _, tt := range []struct {
+		name, claims string
+		c            policy.Condition
+		want         string
+	}{
+		{"here", `{"groups":["a"]}`, groups, "no"},
+		{"elsewhere", `{"groups":["a"],"_claim_names":{"groups":"src1"}}`, groups, "doubt"},
+		{"elsewhere, and part of it here", `{"groups":["banned"],"_claim_names":{"groups":"src1"}}`, groups, "doubt"},
+		{"another one elsewhere", `{"groups":["a"],"_claim_names":{"roles":"src1"}}`, groups, "no"},
+		{"somewhere", `{"groups":["a"],"_claim_names":"groups"}`, groups, "doubt"},
+		{"nowhere", `{"groups":["a"],"_claim_names":null}`, groups, "doubt"},
+		{"inside", `{"a/b":{"c":"x"},"_claim_names":{"a/b":"src1"}}`, policy.Claim("/a~1b/c", "y"), "doubt"},
+		{"a tenant", `{"tid":"acme","_claim_names":{"tid":"src1"}}`, policy.Tenant("/tid", "acme"), "doubt"},
+		{"an actor", `{"_claim_names":{"act":"src1"}}`, policy.Delegated(), "doubt"},
+		{"an argument", `{"team":"red","_claim_names":{"team":"src1"}}`, policy.ArgumentIsClaim("team", "/team"), "doubt"},
+	} {
+		call := tool("t", `{"team":"red"}`)
+		call.Principal = caller(t, tt.claims)
+		require.Equal(t, tt.want, verdict(t, tt.c, call), tt.name)
+	}
+}

@@ -20,17 +20,25 @@ import (
 //
 // All buckets are read before any is written, so that all are taken from or none. One that stands twice in a
 // call is taken from twice. A time further away than most was written before the clock was put back, or under
-// a rate with a longer burst; it counts as empty, so that nobody waits for longer than a clock that is right
-// would have him wait.
+// a rate with a longer burst; it counts as empty and is written so at once, refused or not, so that nobody waits for
+// longer than a clock that is right would have him wait.
 const takeSource = `
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local full, wait, short = {}, 0, 0
+local full, late, wait, short = {}, {}, 0, 0
+local function keep(times)
+	for key, at in pairs(times) do
+		redis.call('SET', key, string.format('%.0f', at), 'PX', string.format('%.0f', math.ceil((at - now) / 1000)))
+	end
+end
 for i, key in ipairs(KEYS) do
 	local step, most = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
 	local at = full[key] or tonumber(redis.call('GET', key) or now)
 	if not at then
 		return redis.error_reply('ERR a count is no number')
+	end
+	if at > now + most and not full[key] then
+		late[key] = now + most
 	end
 	at = math.min(math.max(at, now), now + most) + step
 	full[key] = at
@@ -39,11 +47,10 @@ for i, key in ipairs(KEYS) do
 	end
 end
 if wait > 0 then
+	keep(late)
 	return {wait, short}
 end
-for key, at in pairs(full) do
-	redis.call('SET', key, string.format('%.0f', at), 'PX', string.format('%.0f', math.ceil((at - now) / 1000)))
-end
+keep(full)
 return {0, 0}
 `
 

@@ -235,3 +235,35 @@ func TestClockPutBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, time.Second, wait)
 }
+
+// What a clock that was put back made of a bucket is forgotten at once, or its caller would wait for as long as the
+// clock was put back, told each time that a second is enough. A shorter Burst counts at once, too.
+func TestClockPutBackAndRefilled(t *testing.T) {
+	s := newStore(t, newClient(t, redistest.Start(t).Addr()))
+	now := time.Now().UnixMicro()
+	for name, tt := range map[string]struct {
+		before mcpauth.Rate
+		at     int64
+	}{
+		"a clock that was put back": {mcpauth.Rate{Events: 2, Per: 2 * time.Second}, now - 3600e6},
+		"a rate with another burst": {mcpauth.Rate{Events: 2, Per: 2 * time.Second, Burst: 100}, now},
+	} {
+		group, key, spare := unique(), unique(), unique()
+		rate := mcpauth.Rate{Events: 2, Per: 2 * time.Second}
+		for i := range max(tt.before.Events, tt.before.Burst) {
+			wait, _, err := s.TakeAt(t.Context(), now, group, []mcpauth.LimitBucket{{Key: key, Rate: tt.before}})
+			require.NoError(t, err)
+			require.Zero(t, wait, "%s %d", name, i)
+		}
+		// The other one of a refused call is left as it was.
+		buckets := []mcpauth.LimitBucket{{Key: key, Rate: rate}, {Key: spare, Rate: rate}}
+		for _, after := range []int64{0, 1e6 - 1, 1e6, 2e6} {
+			wait, _, err := s.TakeAt(t.Context(), tt.at+after, group, buckets)
+			require.NoError(t, err)
+			require.Equal(t, time.Duration(max(0, 1e6-after))*time.Microsecond, wait, "%s, after %d", name, after)
+		}
+		wait, _, err := s.TakeAt(t.Context(), tt.at+2e6, group, buckets[1:])
+		require.NoError(t, err)
+		require.Zero(t, wait, name)
+	}
+}

@@ -148,11 +148,10 @@ func first(h http.Header, name string) string {
 
 // withoutDetours removes what would make a handler, or a server behind it, take another request than
 // the one that was decided: another method, another path (both by frameworks that honour such headers),
-// or, by way of httputil.ReverseProxy, a connection of which nothing is decided any more, or a header
-// without the fields that Connection names, such as the session or what the handler says of the caller.
+// or, by way of httputil.ReverseProxy, a connection of which nothing is decided any more.
 func withoutDetours(header http.Header) {
 	for _, name := range [...]string{
-		"Connection", "Upgrade", "Http2-Settings",
+		"Upgrade", "Http2-Settings",
 		"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url",
 	} {
 		delete(header, name)

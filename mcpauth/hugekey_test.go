@@ -40,3 +40,20 @@ func TestSEC02_TheWorkForHugeKeysIsBounded(t *testing.T) {
 	require.NotContains(t, text, "no such ticket")
 	require.NotContains(t, text, "00000001", "nothing of what is too long to be taken out")
 }
+
+// Neither must a Content-Type, which is looked at for the sake of the id in a refusal.
+func TestHugeHeaders_TheWorkForAHugeContentTypeIsBounded(t *testing.T) {
+	var params strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&params, ";a%d*0*=b", i)
+	}
+	is := newIssuer(t)
+	auth, _ := newAuth(t, is, nil)
+	h := auth.Wrap(&spy{})
+	for token, status := range map[string]int{"": http.StatusUnauthorized, "x": http.StatusUnauthorized, is.token(t): http.StatusUnsupportedMediaType} {
+		r := with(post(rpc("ping", nil), token), "Content-Type", "application/json"+params.String())
+		require.Less(t, testing.AllocsPerRun(1, func() { require.Equal(t, status, serve(h, r).Code) }), 1000.0)
+	}
+	long := with(post(rpc("ping", nil), is.token(t)), "Content-Type", `application/json; charset=utf-8; profile="https://example.com/`+strings.Repeat("x", 500)+`"`)
+	require.Equal(t, http.StatusOK, serve(h, long).Code)
+}

@@ -87,6 +87,9 @@ func (m *Middleware) addAuthenticators(cfg Config, errs *mistakes) (headers []st
 				if other.url == keys.issuer {
 					errs.add(field(""), "APIKeys.Issuer %q is one of Issuers; the owner of a key would pass for the user of that name", keys.issuer)
 				}
+				if other.introspection != nil && keys.prefix == "" && keys.find != nil {
+					m.warnings = append(m.warnings, field(": APIKeys.Prefix is empty, so a key that somebody sends as a bearer token looks like an opaque token, and goes to the introspection endpoint of "+other.url+"; set Prefix"))
+				}
 				if other.introspection != nil && keys.prefix != "" && other.prefix == keys.prefix {
 					errs.add(field(""), "APIKeys.Prefix %q is the TokenPrefix of %q as well; nothing would tell keys from tokens", keys.prefix, other.url)
 				}

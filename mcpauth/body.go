@@ -16,6 +16,7 @@ const (
 	peekBytes    = 64 << 10
 	peekDeadline = 2 * time.Second
 	smallBody    = 128 << 10 // what is allocated before a byte of a body has come
+	maxMediaType = 1 << 10   // of a Content-Type, whose parameters cost a map entry each, also of those who have no token
 )
 
 // contentOf says what a request claims its body to be, for a log.
@@ -95,6 +96,9 @@ func isJSON(h http.Header) bool {
 	value := h["Content-Type"][0]
 	if value == "application/json" {
 		return true
+	}
+	if len(value) > maxMediaType {
+		return false
 	}
 	media, params, err := mime.ParseMediaType(value)
 	if err != nil || media != "application/json" {

@@ -249,10 +249,10 @@ func New(cfg Config) (*Middleware, error) {
 	if len(cfg.Issuers) > 0 {
 		m.addIssuers(cfg, &errs)
 		m.addDPoP(cfg, &errs)
-		m.addMutualTLS(cfg, &errs)
 	} else {
 		m.withoutIssuers(cfg, &errs)
 	}
+	m.addMutualTLS(cfg, &errs) // its header reaches no handler, whoever issues tokens
 	m.checkClients(cfg.Clients, &errs)
 	m.addLimits(cfg.Limits, &errs)
 	m.rules.clients = cloneClients(cfg.Clients)

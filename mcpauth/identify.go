@@ -3,6 +3,7 @@ package mcpauth
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -275,11 +276,41 @@ func (t *accessToken) current(now time.Time) bool {
 }
 
 // size estimates what a remembered token takes: its claims as maps and strings, what is made of them, and
-// the key of its proofs, which may come later.
+// the key of its proofs, which may come later. The text of an opaque token says nothing of its claims.
 func (t *accessToken) size(token string) int {
 	size := 1<<10 + 4*len(token)
+	if t.key == nil {
+		// What is larger would not be held at all, and its authorization server be asked with every request.
+		size += min(2*sizeOf(t.principal.claims), maxAnswerSize)
+	}
 	if t.binding.key != "" {
 		size += maxProofKey
+	}
+	return size
+}
+
+// maxAnswerSize is what the claims of an opaque token count at most, so that all of it stays below the share of one user: see
+// [tokencache.Item].
+const maxAnswerSize = 56 << 10
+
+// sizeOf estimates what a decoded JSON value takes, in bytes.
+func sizeOf(value any) int {
+	size := 16 // the interface
+	switch v := value.(type) {
+	case string:
+		size += 16 + len(v)
+	case json.Number:
+		size += 16 + len(v)
+	case []any:
+		size += 24
+		for _, member := range v {
+			size += sizeOf(member)
+		}
+	case map[string]any:
+		size += 48
+		for name, member := range v {
+			size += 32 + len(name) + sizeOf(member)
+		}
 	}
 	return size
 }

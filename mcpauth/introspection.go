@@ -43,7 +43,8 @@ type Introspection struct {
 	// several issuers have Introspection, since a token must not reach the wrong one.
 	TokenPrefix string
 
-	// Signed accepts only answers that the issuer has signed for ClientID or Resource (RFC 9701).
+	// Signed accepts only answers that the issuer has signed for ClientID or Resource (RFC 9701), by one of
+	// Issuer.Algorithms and no older than Issuer.Leeway lets them be.
 	Signed bool
 
 	// MaxAge is how long an answer is used, and so how late a revocation may be noticed; never beyond the
@@ -111,7 +112,8 @@ func (m *Middleware) addIntrospection(cfg Config, in *Introspection, out *issuer
 		if in.ClientID != "" {
 			audiences = append(audiences, in.ClientID)
 		}
-		signed = &introspect.Signed{Issuer: out.url, Audiences: audiences, Keys: keys}
+		issuer := cfg.Issuers[out.index]
+		signed = &introspect.Signed{Issuer: out.url, Audiences: audiences, Algorithms: issuer.Algorithms, Keys: keys, Leeway: issuer.Leeway}
 	}
 	asked, err := introspect.New(introspect.Config{
 		Endpoint: endpoint, Auth: auth, Fetch: client, Signed: signed, MaxAge: in.MaxAge, Now: m.now, Logger: m.log.With("issuer", out.url),

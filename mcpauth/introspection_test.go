@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -156,6 +157,34 @@ func TestINTRO09_WhoIsAskedAboutWhat(t *testing.T) {
 		require.Equal(t, c.status, w.Code, c.token[:3])
 		require.Contains(t, w.Body.String(), c.who)
 		require.Equal(t, []int64{c.askedA, c.askedB}, []int64{a.asked.Load(), b.asked.Load()}, c.token[:3])
+	}
+}
+
+// Without a prefix, nothing tells a key that is kept elsewhere from an opaque token. Somebody who sends it in the wrong field
+// shows it to the authorization server, so the operator is told.
+func TestINTRO09_KeysWithoutPrefix(t *testing.T) {
+	key, hash := mcpauth.NewAPIKey("")
+	find := func(context.Context, string) (*mcpauth.APIKey, error) { return nil, nil }
+	for name, c := range map[string]struct {
+		keys  mcpauth.APIKeys
+		sent  bool
+		warns bool
+	}{
+		"known here":    {mcpauth.APIKeys{Keys: []mcpauth.APIKey{{Hash: hash, Owner: "bob", Name: "k"}}}, false, false},
+		"elsewhere":     {mcpauth.APIKeys{Find: find}, true, true},
+		"with a prefix": {mcpauth.APIKeys{Find: find, Prefix: key[:6]}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys, err := mcpauth.NewAPIKeys(c.keys)
+			require.NoError(t, err)
+			var log strings.Builder
+			h, _, o, _ := opaqueServer(t, func(cfg *mcpauth.Config) {
+				cfg.Authenticators, cfg.Logger = []mcpauth.Authenticator{keys}, slog.New(slog.NewTextHandler(&log, nil))
+			})
+			serve(h, post(call("whoami"), key))
+			require.Equal(t, c.sent, o.asked.Load() > 0)
+			require.Equal(t, c.warns, strings.Contains(log.String(), "Authenticators[0]: APIKeys.Prefix is empty"), log.String())
+		})
 	}
 }
 

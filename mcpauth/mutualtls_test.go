@@ -206,3 +206,22 @@ func TestMutualTLS_MistakesInTheConfig(t *testing.T) {
 		require.ErrorContains(t, err, "MutualTLS.DangerouslyTrustHeader", name)
 	}
 }
+
+// The header "never reaches the handler", also where all callers have other credentials than access tokens: a handler may believe it.
+func TestMutualTLS_TheHeaderWithoutIssuers(t *testing.T) {
+	key, hash := mcpauth.NewAPIKey("f_")
+	keys, err := mcpauth.NewAPIKeys(mcpauth.APIKeys{Prefix: "f_", Keys: []mcpauth.APIKey{{Hash: hash, Owner: "ada", Name: "laptop"}}})
+	require.NoError(t, err)
+	cfg := mcpauth.Config{Resource: testResource, Authenticators: []mcpauth.Authenticator{keys}, Now: newClock().Now,
+		MutualTLS: mcpauth.MutualTLS{Enabled: true, DangerouslyTrustHeader: "Client-Cert"}}
+	auth, err := mcpauth.New(cfg)
+	require.NoError(t, err)
+	inner := &spy{}
+	r := with(with(post(rpc("ping", nil), ""), "X-Api-Key", key), "Client-Cert", ":AAAA:")
+	require.Equal(t, http.StatusOK, serve(auth.Wrap(inner), r).Code)
+	require.NotContains(t, inner.last.Header, "Client-Cert")
+	require.NotContains(t, inner.last.Header, "X-Api-Key")
+	cfg.MutualTLS.DangerouslyTrustHeader = "Authorization"
+	_, err = mcpauth.New(cfg)
+	require.ErrorContains(t, err, "MutualTLS.DangerouslyTrustHeader")
+}

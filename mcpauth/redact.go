@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-mcpauth/sdk/internal/authheader"
 )
 
 // ask asks the Authenticator. A panic goes on without the credentials that it may quote.
@@ -22,8 +24,21 @@ func (a *authentication) ask(r *http.Request) (*Principal, error) {
 }
 
 // withoutSecrets is an error as a log may have it (SEC-02): whatever an Authenticator quotes of the credentials is taken
-// out, which can be done here, where it is known in which fields they came.
+// out, which can be done here, where it is known in which fields they came. The work grows with what came, and anybody can
+// send a megabyte: where it is too much to be looked for, nothing of the error is shown.
 func (a *authentication) withoutSecrets(r *http.Request, err error) error {
+	if errors.Is(err, errUnknownKey) {
+		return errUnknownKey // it quotes nothing
+	}
+	size := 0
+	for _, name := range a.headers {
+		for _, value := range r.Header[name] {
+			size += len(value)
+		}
+	}
+	if size > authheader.MaxToken {
+		return fmt.Errorf("a %T, whose text may quote the credentials: they have %d bytes, which is too much to take them out", err, size)
+	}
 	text := err.Error()
 	for _, name := range a.headers {
 		for _, value := range r.Header[name] {
@@ -53,10 +68,15 @@ func forms(value string) (out []string) {
 			}
 		}
 	}
+	seen := make(map[string]bool)
 	for _, s := range pieces {
+		if len(s) < minSecret {
+			continue
+		}
 		quoted := strconv.Quote(s)
 		for _, form := range []string{s, quoted[1 : len(quoted)-1], url.QueryEscape(s), url.PathEscape(s)} {
-			if len(s) >= minSecret && !slices.Contains(out, form) {
+			if !seen[form] {
+				seen[form] = true
 				out = append(out, form)
 			}
 		}

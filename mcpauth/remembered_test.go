@@ -118,3 +118,29 @@ func TestCache_LargeProofHeadersAreNotKept(t *testing.T) {
 		require.False(t, key)
 	}
 }
+
+// An opaque token counts by what the authorization server says of it: a short one may stand for thousands of groups. It is
+// remembered all the same, however many there are.
+func TestCache_BytesOfOpaqueTokens(t *testing.T) {
+	is, o := newIssuer(t), newOracle(t)
+	h, auth, _ := newBased(t, is, func(cfg *mcpauth.Config) {
+		cfg.Issuers[0].Introspection = &mcpauth.Introspection{Endpoint: o.URL, ClientID: "files", ClientSecret: "x"}
+	})
+	remember := func(token string, groups int) int64 {
+		o.answer = func(string) (int, any) {
+			list := make([]string, groups)
+			for i := range list {
+				list[i] = "group-number-" + strconv.Itoa(i)
+			}
+			return 200, active(is, claims{"groups": list})
+		}
+		before := mcpauth.RememberedBytes(auth)
+		require.Equal(t, 200, serve(h, post(call("whoami"), token)).Code)
+		it, _ := mcpauth.Remembers(auth, token)
+		require.True(t, it)
+		return mcpauth.RememberedBytes(auth) - before
+	}
+	few := remember("few", 1)
+	require.Greater(t, remember("some", 301)-few, int64(300*len("group-number-123")))
+	require.Greater(t, remember("many", 10_000)-few, int64(48<<10))
+}

@@ -19,22 +19,11 @@ func (m *Middleware) outlived(r *http.Request, c *presented, p *Principal, began
 	}
 	used, now := schemeOf(c.Credentials), p
 	if p.fixed {
-		for _, a := range m.authenticators {
-			keys, ok := a.Authenticator.(*apiKeys)
-			if !ok || keys.issuer != p.issuer {
-				continue
-			}
-			switch again, err := a.ask(r); {
-			case errors.Is(err, ErrNoCredentials):
-			case errors.Is(err, ErrUnavailable):
-				return nil, &refusal{unavailable(0), explanation{reason: ReasonUnavailable, expected: "an answer from APIKeys.Find", got: "an error",
-					caller: p, err: a.withoutSecrets(r, err)}}
-			case err != nil:
-				return nil, m.authenticatorRefuses(used, a.withoutSecrets(r, err))
-			default:
-				now = m.shaped(again)
-			}
+		again, refused := m.keyAgain(r, used, p)
+		if refused != nil {
+			return nil, refused
 		}
+		now = again
 	} else {
 		m.recall(c)
 		t, refused := m.accessToken(r.Context(), used, c)
@@ -55,4 +44,26 @@ func (m *Middleware) outlived(r *http.Request, c *presented, p *Principal, began
 		return nil, refused
 	}
 	return now, nil
+}
+
+// keyAgain is the caller as an API key says now, or as another Authenticator has said. As at first, it is for the first one who
+// knows the form of a key to say what it is worth.
+func (m *Middleware) keyAgain(r *http.Request, used schemes, p *Principal) (*Principal, *refusal) {
+	for _, a := range m.authenticators {
+		keys, ok := a.Authenticator.(*apiKeys)
+		if !ok || keys.issuer != p.issuer {
+			continue
+		}
+		switch again, err := a.ask(r); {
+		case errors.Is(err, ErrNoCredentials):
+		case errors.Is(err, ErrUnavailable):
+			return nil, &refusal{unavailable(0), explanation{reason: ReasonUnavailable, expected: "an answer from APIKeys.Find", got: "an error",
+				caller: p, err: a.withoutSecrets(r, err)}}
+		case err != nil:
+			return nil, m.authenticatorRefuses(used, a.withoutSecrets(r, err))
+		default:
+			return m.shaped(again), nil
+		}
+	}
+	return p, nil
 }

@@ -156,6 +156,30 @@ func TestSlowBody_OpaqueTokensAreAskedAboutAgain(t *testing.T) {
 	}
 }
 
+// Who judges a key at first judges it again, and nobody else: the prefix of one kind of key may begin that of another.
+func TestSlowBody_KeysOfWhichOnePrefixBeginsTheOther(t *testing.T) {
+	key, hash := mcpauth.NewAPIKey("files_admin_")
+	kind := func(prefix string, keys ...mcpauth.APIKey) mcpauth.Authenticator {
+		kind, err := mcpauth.NewAPIKeys(mcpauth.APIKeys{Prefix: prefix, Keys: append(keys, mcpauth.APIKey{Hash: mcpauth.HashAPIKey(prefix), Owner: "x", Name: "x"})})
+		require.NoError(t, err)
+		return kind
+	}
+	auth, clock := newAuth(t, newIssuer(t), func(cfg *mcpauth.Config) {
+		cfg.Authenticators = []mcpauth.Authenticator{
+			kind("files_admin_", mcpauth.APIKey{Hash: hash, Owner: "ada", Name: "laptop"}), kind("files_"),
+			kind("", mcpauth.APIKey{Hash: hash, Owner: "eve", Name: "laptop"}),
+		}
+	})
+	auth.RequireTool("transfer", scopes.Authenticated())
+	for _, wait := range []time.Duration{0, time.Minute} {
+		r := postSlowly("", func() { clock.advance(wait) })
+		r.Header.Set("X-Api-Key", key)
+		reached := &spy{}
+		require.Equal(t, http.StatusOK, serve(auth.Wrap(reached), r).Code)
+		require.Equal(t, 1, reached.runs())
+	}
+}
+
 // On a real connection: the head with a token that is good for two seconds, the body after three.
 func TestSlowBody_Socket(t *testing.T) {
 	is := newIssuer(t)

@@ -275,10 +275,19 @@ func (iss *issuer) acceptStandIn(t *Token) *Error {
 	if iss.ClientAudience && iss.names(t, t.ClientID) && !scope && !scp && kind == "" && use == "" {
 		return refuse("its audience is the client itself, and it has no scope")
 	}
-	if aud, ok := t.Claims["aud"].(string); ok && aud == azp && !scope && !scp && kind == "" && use == "" {
+	if isOnly(t.Claims["aud"], azp) && !scope && !scp && kind == "" && use == "" {
 		return refuse("its only audience is the client itself, and it has no scope")
 	}
 	return nil
+}
+
+// isOnly reports whether aud names this audience and no other one, in either of its forms (RFC 7519, Section 4.1.3).
+func isOnly(aud any, audience string) bool {
+	list, ok := aud.([]any)
+	if !ok {
+		return aud == audience
+	}
+	return len(list) > 0 && !slices.ContainsFunc(list, func(member any) bool { return member != audience })
 }
 
 // names reports whether aud holds this audience, or its twin.

@@ -94,3 +94,19 @@ func TestTrapsOfTheProviderPages(t *testing.T) {
 		t.Run(tt.what, func(t *testing.T) { refused(t, tt.issuers, tt.token, tt.want) })
 	}
 }
+
+// RFC 7519, Section 4.1.3; threat 50: an audience is the same as a string and as an array of one. An ID token that the application
+// of the API got for itself is one in both.
+func TestTOK07_AnIDTokenWhoseAudienceIsAList(t *testing.T) {
+	entra := one(idp.Entra(entraTenant, entraAPI))
+	anyAudience := onlyClients(idp.Entra(entraTenant, entraAPI), entraAPI)
+	anyAudience.DangerouslyAcceptAnyAudience = true
+	id := sample(t, "entra-v2").with(map[string]any{"azp": entraAPI, "scp": nil})
+	for _, issuers := range [][]mcpauth.Issuer{entra, one(anyAudience)} {
+		for _, aud := range []any{entraAPI, []string{entraAPI}, []string{entraAPI, entraAPI}} {
+			refused(t, issuers, id.with(map[string]any{"aud": aud}), mcpauth.ReasonIDToken)
+		}
+		accepted(t, issuers, id.with(map[string]any{"aud": []string{entraAPI}, "scp": "notes.read"}), nil)
+	}
+	accepted(t, entra, id.with(map[string]any{"aud": []string{entraAPI}, "azp": "99999999-8888-7777-6666-555555555555"}), nil)
+}

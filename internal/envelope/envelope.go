@@ -18,10 +18,10 @@ import (
 
 // Bounds on what one body may ask to be decided. Clients stay far below them.
 const (
-	defaultDepth     = 128       // go-sdk gives up at 1000; arguments are the user's own data
-	maxMessages      = 100       // in one batch
-	maxSubscriptions = 1000      // in all messages of a body together
-	maxURIs          = 256 << 10 // bytes of the URIs in a batch or a subscription, each of which is held against every pattern
+	defaultDepth     = 128      // go-sdk gives up at 1000; arguments are the user's own data
+	maxMessages      = 100      // in one batch
+	maxSubscriptions = 1000     // in all messages of a body together
+	maxURIs          = 64 << 10 // bytes of the URIs in a batch or a subscription, each of which is held against every pattern
 )
 
 // Options adjust [Read]. The zero value refuses batches.

@@ -253,10 +253,10 @@ var refused = []struct {
 	{"AUTHZ-10 a batch in a batch", `[[` + withID("1") + `]]`, true, envelope.ErrMessage},
 	{"AUTHZ-10 a batch of 101", batch(101), true, envelope.ErrLimit},
 	{"AUTHZ-10 too many subscriptions in a batch", `[` + subscriptions(600) + `,` + subscriptions(401) + `]`, true, envelope.ErrLimit},
-	{"AUTHZ-04 subscriptions that are too long together", with("subscriptions/listen", `{"notifications":{"resourceSubscriptions":[`+strings.Repeat(`"file:///`+strings.Repeat("a", 1<<10)+`",`, 256)+`"a"]}}`), false, envelope.ErrLimit},
-	{"AUTHZ-10 reads in a batch whose URIs are too long together", `[` + strings.TrimSuffix(strings.Repeat(long("resources/read")+`,`, 33), ",") + `]`, true, envelope.ErrLimit},
-	{"AUTHZ-10 a read and subscriptions in a batch that are too long together", `[` + strings.Repeat(long("resources/unsubscribe")+`,`, 32) + subscriptions(1) + `]`, true, envelope.ErrLimit},
-	{"AUTHZ-10 completions in a batch that are too long together", `[` + strings.TrimSuffix(strings.Repeat(with("completion/complete", `{"ref":{"type":"ref/resource","uri":"`+strings.Repeat("a", 8<<10)+`"}}`)+`,`, 33), ",") + `]`, true, envelope.ErrLimit},
+	{"AUTHZ-04 subscriptions that are too long together", with("subscriptions/listen", `{"notifications":{"resourceSubscriptions":[`+strings.Repeat(`"file:///`+strings.Repeat("a", 1<<10)+`",`, 64)+`"a"]}}`), false, envelope.ErrLimit},
+	{"AUTHZ-10 reads in a batch whose URIs are too long together", `[` + strings.TrimSuffix(strings.Repeat(long("resources/read")+`,`, 9), ",") + `]`, true, envelope.ErrLimit},
+	{"AUTHZ-10 a read and subscriptions in a batch that are too long together", `[` + strings.Repeat(long("resources/unsubscribe")+`,`, 8) + subscriptions(1) + `]`, true, envelope.ErrLimit},
+	{"AUTHZ-10 completions in a batch that are too long together", `[` + strings.TrimSuffix(strings.Repeat(with("completion/complete", `{"ref":{"type":"ref/resource","uri":"`+strings.Repeat("a", 8<<10)+`"}}`)+`,`, 9), ",") + `]`, true, envelope.ErrLimit},
 	{"AUTHZ-10 garbage behind a batch", `[` + withID("1") + `] ` + withID("2"), true, envelope.ErrSyntax},
 }
 

@@ -260,6 +260,12 @@ var refused = []struct {
 	{"AUTHZ-10 garbage behind a batch", `[` + withID("1") + `] ` + withID("2"), true, envelope.ErrSyntax},
 }
 
+func TestAUTHZ10_AsManyURIsAsTheBoundAllows(t *testing.T) {
+	env, err := envelope.Read([]byte(`[`+strings.TrimSuffix(strings.Repeat(long("resources/read")+`,`, 8), ",")+`]`), envelope.Options{AllowBatch: true})
+	require.NoError(t, err)
+	require.Len(t, env.Operations, 8)
+}
+
 func TestRead(t *testing.T) {
 	for _, tt := range accepted {
 		t.Run(tt.name, func(t *testing.T) {

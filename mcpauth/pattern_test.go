@@ -94,6 +94,7 @@ func TestSEC05_MethodRulesWithoutEffect(t *testing.T) {
 	for _, name := range []string{
 		"tools/*", "tools/c*", "tools/call*", "t*", "prompts/*", "resources/*", "resources/subscri*", "completion/*",
 		"Tools/List", "PING", "get", "Delete", "logging/setlevel", "Subscriptions/listen", "Server/Discover",
+		"Tools/*", "PI*", "Notifications/*", "Get*", "PING*",
 	} {
 		auth, _ := newAuth(t, is, nil)
 		require.Panics(t, func() { auth.RequireMethod(name, scopes.Role("admin")) }, name)
@@ -101,7 +102,7 @@ func TestSEC05_MethodRulesWithoutEffect(t *testing.T) {
 	}
 	auth, _ := newAuth(t, is, nil)
 	p := principalOf(t, auth, is.token(t))
-	for _, name := range []string{"*", "tools/list", "tools/list*", "notifications/*", "vendor/*", "resources/templates/*", "Vendor/search"} {
+	for _, name := range []string{"*", "tools/list", "tools/list*", "notifications/*", "vendor/*", "resources/templates/*", "Vendor/search", "Vendor/*", "Tools/of/a/vendor/*"} {
 		require.NotPanics(t, func() { auth.RequireMethod(name, scopes.Role("admin")) }, name)
 	}
 	require.Equal(t, "role_missing", outcome(auth, p, "tools/list", ""))

@@ -42,8 +42,8 @@ func (m *Middleware) RequireResource(uri string, r scopes.Rule) {
 // RequireMethod declares what a caller needs for a JSON-RPC method as such: it tightens a standard
 // method like "tools/list" and opens a custom or extension method, which is denied without a rule.
 // "GET" and "DELETE" stand for those HTTP requests, and a name may end in an asterisk, as in
-// [Middleware.RequireTool]. It panics for a method whose operations have rules of their own, such as
-// "tools/call".
+// [Middleware.RequireTool]; an asterisk alone is every method, and no tool, prompt or resource. It panics
+// for a method whose operations have rules of their own, such as "tools/call".
 func (m *Middleware) RequireMethod(method string, r scopes.Rule) {
 	m.rules.declare(methodTarget, method, r)
 }

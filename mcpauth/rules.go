@@ -241,14 +241,23 @@ func checkTemplate(text string) (err error) {
 	return nil
 }
 
-// otherCase is the open method that a name differs from in case only, or empty.
+// otherCase is the open method that a name, or what a pattern begins with, differs from in case only; or empty.
 func otherCase(name string) string {
+	beginning, isPattern := strings.CutSuffix(name, "*")
+	found := ""
 	for method := range open {
-		if !open[name] && strings.EqualFold(method, name) {
-			return method
+		start := method
+		if isPattern {
+			start = method[:min(len(beginning), len(method))]
+		}
+		if start == beginning {
+			return ""
+		}
+		if strings.EqualFold(start, beginning) && (found == "" || method < found) {
+			found = method
 		}
 	}
-	return ""
+	return found
 }
 
 // coversGoverned reports whether a pattern seems to tighten operations that have rules of their own,

@@ -181,11 +181,11 @@ func (l *limiter) group(p *Principal, source string) [32]byte {
 }
 
 // take takes from all counts or, if one of them has nothing left, from none. So a caller who has used up a limit of his
-// own takes nothing from that of the application, and loses nothing where others have used up that one. It is nil where
-// the caller may go on.
-func (m *Middleware) take(ctx context.Context, p *Principal, source string, counts []count) *Error {
+// own takes nothing from that of the application, and loses nothing where others have used up that one. The Error is nil
+// where the caller may go on. It reports false where that is so since nobody counts at the moment.
+func (m *Middleware) take(ctx context.Context, p *Principal, source string, counts []count) (_ *Error, counted bool) {
 	if len(counts) == 0 {
-		return nil
+		return nil, true
 	}
 	l := m.limits
 	wait, short, err := l.ask(ctx, p, source, counts)
@@ -195,15 +195,16 @@ func (m *Middleware) take(ctx context.Context, p *Principal, source string, coun
 		if last := l.reported.Load(); (now < last || now-last > int64(openReportEvery)) && l.reported.CompareAndSwap(last, now) {
 			m.log.ErrorContext(ctx, "mcpauth: nobody counts, and Limits.Open lets requests pass", "error", loggable(err.Error()))
 		}
+		return nil, false
 	case err != nil:
-		return &Error{Status: http.StatusServiceUnavailable, Reason: ReasonLimitStore, Err: err, expected: "an answer from the store of limits", got: "an error"}
+		return &Error{Status: http.StatusServiceUnavailable, Reason: ReasonLimitStore, Err: err, expected: "an answer from the store of limits", got: "an error"}, true
 	case wait != 0:
 		c := counts[min(max(short, 0), len(counts)-1)] // a store may say anything
 		wait = min(max(wait, time.Second), maxWait)
 		return &Error{Status: http.StatusTooManyRequests, Reason: ReasonRateLimit, RetryAfter: wait,
-			expected: "at most " + c.bucket.Rate.String() + " for " + c.of, got: "more; there is room again in " + wait.Round(time.Millisecond).String()}
+			expected: "at most " + c.bucket.Rate.String() + " for " + c.of, got: "more; there is room again in " + wait.Round(time.Millisecond).String()}, true
 	}
-	return nil
+	return nil, true
 }
 
 const maxWait = 366 * 24 * time.Hour // what a Retry-After says at most
@@ -234,7 +235,7 @@ func (m *Middleware) limitRequest(r *http.Request, p *Principal) *refusal {
 		return nil
 	}
 	source := m.limits.guestSource(r, p)
-	e := m.take(r.Context(), p, source, m.limits.requestCounts(p, source))
+	e, _ := m.take(r.Context(), p, source, m.limits.requestCounts(p, source))
 	if e == nil {
 		return nil
 	}
@@ -242,17 +243,31 @@ func (m *Middleware) limitRequest(r *http.Request, p *Principal) *refusal {
 		explanation{reason: e.Reason, expected: e.expected, got: e.got, caller: p, err: e.Err}}
 }
 
-// limitOperation is nil where one operation of an HTTP request is not one too many. Without HTTP, r is nil, and the
-// operation counts as a request as well.
-func (m *Middleware) limitOperation(ctx context.Context, r *http.Request, p *Principal, op Operation) *Error {
+// limitOperations returns the first operation of a request that is one too many, and why; or -1. Where the store of limits
+// is gone and that is let pass, it is asked once: a request that names a thousand resources does not wait for it as often.
+func (m *Middleware) limitOperations(r *http.Request, p *Principal, ops []pending) (int, *Error) {
+	if m.limits == nil {
+		return -1, nil
+	}
+	source := m.limits.guestSource(r, p)
+	for i, o := range ops {
+		switch e, counted := m.take(r.Context(), p, source, m.limits.operationCount(p, o.op, source)); {
+		case e != nil:
+			return i, e
+		case !counted:
+			return -1, nil
+		}
+	}
+	return -1, nil
+}
+
+// limitLocal is nil where an operation that came without HTTP is not one too many. It counts as a request as well.
+func (m *Middleware) limitLocal(ctx context.Context, p *Principal, op Operation) *Error {
 	if m.limits == nil {
 		return nil
 	}
-	if r == nil {
-		return m.take(ctx, p, "", append(m.limits.requestCounts(p, ""), m.limits.operationCount(p, op, "")...))
-	}
-	source := m.limits.guestSource(r, p)
-	return m.take(ctx, p, source, m.limits.operationCount(p, op, source))
+	e, _ := m.take(ctx, p, "", append(m.limits.requestCounts(p, ""), m.limits.operationCount(p, op, "")...))
+	return e
 }
 
 // guestSource is where a guest comes from; others are known by name.

@@ -196,6 +196,28 @@ func TestLimits_SharedStore(t *testing.T) {
 	}
 }
 
+// A store that is gone costs a request its time once, however many operations are in it.
+func TestLimits_OpenAsksALostStoreOnce(t *testing.T) {
+	is := newIssuer(t)
+	for _, open := range []bool{false, true} {
+		store := &limitStore{err: errors.New("out of reach")}
+		auth, _ := newAuth(t, is, func(cfg *mcpauth.Config) {
+			cfg.Limits = mcpauth.Limits{Operations: map[string]mcpauth.Rate{"tools/call *": {Events: 6, Per: time.Second}}, Store: store, Open: open}
+		})
+		reached := &spy{}
+		auth.RequireTool("whoami", scopes.Authenticated())
+		batch := "[" + strings.Repeat(call("whoami")+",", 9) + call("whoami") + "]"
+		w := serve(auth.Wrap(reached), post(batch, is.token(t)))
+		require.Len(t, store.asked, 1)
+		require.Equal(t, open, w.Code == http.StatusOK)
+		require.Equal(t, open, reached.runs() == 1)
+
+		store.err, store.asked = nil, nil
+		require.Equal(t, http.StatusOK, serve(auth.Wrap(reached), post(batch, is.token(t))).Code)
+		require.Len(t, store.asked, 10, "each counts where somebody counts")
+	}
+}
+
 // A memory that is full refuses whom it does not know, and goes on for whom it does.
 func TestLimits_FullMemory(t *testing.T) {
 	is := newIssuer(t)

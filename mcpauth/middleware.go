@@ -337,11 +337,8 @@ func (m *Middleware) decide(r *http.Request, req *request, header http.Header, o
 			first = i
 		}
 	}
-	for i, o := range ops {
-		if first >= 0 {
-			break // nothing runs, so nothing counts
-		}
-		if e := m.limitOperation(r.Context(), r, req.principal, o.op); e != nil {
+	if first < 0 { // else nothing runs, so nothing counts
+		if i, e := m.limitOperations(r, req.principal, ops); e != nil {
 			refusals[i], first = e, i
 		}
 	}

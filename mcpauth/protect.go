@@ -263,7 +263,7 @@ func (m *Middleware) guardRefuses(ctx context.Context, caller *known, o pending,
 func (m *Middleware) checkLocal(ctx context.Context, caller *known, o pending, v verdict) error {
 	e := m.askPolicy(ctx, &Call{Principal: caller.principal, Operation: o.op, Arguments: o.arguments, Time: m.now()})
 	if e == nil {
-		e = m.limitOperation(ctx, nil, caller.principal, o.op)
+		e = m.limitLocal(ctx, caller.principal, o.op)
 	}
 	m.reportOperation(ctx, summary{}, caller.principal, o, v, e, false)
 	if e != nil {

@@ -1,6 +1,7 @@
 // Command reverse-proxy protects an MCP server that runs in another process, in whatever language:
 //
 //	go -C examples run ./reverse-proxy -issuer https://login.example.com -upstream http://localhost:3000/mcp \
+//	    -base-scopes files:read \
 //	    -tool "read_file=files:read" -tool "delete_file=files:write and role(editor)" -tool search=authenticated
 //
 // Calls are decided here and the upstream sees those that are allowed, without the token. Tools that
@@ -44,6 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	resource := flags.String("resource", "", "`URL` under which clients reach the server (default http://LISTEN/mcp)")
 	issuer := flags.String("issuer", "", "`URL` of the authorization server, exactly as in the iss claim")
 	upstream := flags.String("upstream", "", "`URL` of the MCP server to protect")
+	base := flags.String("base-scopes", "", "`scopes` that a first login asks for, with commas between them")
 	flags.Var(tools, "tool", "`name=rule` of a tool, such as read_file=files:read or search=authenticated; repeatable")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -55,25 +57,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "reverse-proxy: name the authorization server with -issuer, the MCP server with -upstream, and nothing but flags")
 		return 2
 	}
-	listener, base, err := web.Listen(*listen)
+	listener, origin, err := web.Listen(*listen)
 	if err != nil {
 		fmt.Fprintln(stderr, "reverse-proxy:", err)
 		return 1
 	}
 	defer listener.Close()
 	if *resource == "" {
-		*resource = base + "/mcp"
+		*resource = origin + "/mcp"
 	}
 	handler, err := newHandler(mcpauth.Config{
-		Resource: *resource,
-		Issuers:  []mcpauth.Issuer{{URL: *issuer, Grants: scopes.Mapper{RoleClaims: []string{"/roles"}}}},
-		Logger:   slog.New(slog.NewTextHandler(stderr, nil)),
+		Resource:   *resource,
+		Issuers:    []mcpauth.Issuer{{URL: *issuer, Grants: scopes.Mapper{RoleClaims: []string{"/roles"}}}},
+		BaseScopes: strings.FieldsFunc(*base, func(r rune) bool { return r == ',' }),
+		Logger:     slog.New(slog.NewTextHandler(stderr, nil)),
 	}, *upstream, tools)
 	if err != nil {
 		fmt.Fprintln(stderr, "reverse-proxy:", err)
 		return 2
 	}
-	fmt.Fprintln(stdout, "listening on", base)
+	fmt.Fprintln(stdout, "listening on", origin)
 	if err := web.Serve(ctx, listener, handler); err != nil {
 		fmt.Fprintln(stderr, "reverse-proxy:", err)
 		return 1

@@ -62,4 +62,8 @@ func TestCommandLine(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // a stop is no failure
 	require.Zero(t, run(ctx, strings.Fields(both+"-listen 127.0.0.1:0"), io.Discard, io.Discard))
+	require.Zero(t, run(ctx, strings.Fields(both+"-listen 127.0.0.1:0 -base-scopes files:read,files:list"), io.Discard, io.Discard))
+	var log bytes.Buffer
+	require.Equal(t, 2, run(ctx, strings.Fields(both+`-listen 127.0.0.1:0 -base-scopes files:read,"`), io.Discard, &log))
+	require.Contains(t, log.String(), "BaseScopes")
 }

@@ -117,18 +117,14 @@ var errElsewhere = errors.New("the token says that the claim is elsewhere")
 func claimOf(q question, pointer string, v any) (found bool, err error) {
 	var absent any
 	if found, err := q.call.Principal.Claim("/_claim_names", &absent); err != nil || found {
-		names, readable := absent.(map[string]any)
-		if _, elsewhere := names[claimName(pointer)]; elsewhere || !readable {
+		name, _, _ := strings.Cut(pointer[1:], "/")
+		claim, _ := jsonpointer.Parse("/" + name) // the pointer was checked; what cannot be read would be elsewhere
+		_, elsewhere := claim.Get(absent)
+		if _, readable := absent.(map[string]any); elsewhere || !readable {
 			return false, errElsewhere
 		}
 	}
 	return q.call.Principal.Claim(pointer, v)
-}
-
-// claimName is the name of the claim that a pointer leads to or into.
-func claimName(pointer string) string {
-	name, _, _ := strings.Cut(pointer[1:], "/")
-	return strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
 }
 
 func checkPointer(function, pointer string) {

@@ -74,7 +74,7 @@ func (m *Middleware) identify(out http.Header, r *http.Request, c *presented, wa
 			got: "access_token in the query"}}
 	case err == authheader.ErrNone && wait > 0 && m.holdsOther(r):
 		return nil, tooManyFailures(m.limits, wait)
-	case err == authheader.ErrNone && m.credentialFields(r) > 0:
+	case err == authheader.ErrNone && len(m.authenticators) > 0 && m.credentialFields(r) > 0:
 		return nil, &refusal{m.anonymous.answer, explanation{reason: ReasonNoCredentials, expected: m.anonymous.why.expected,
 			got:  "something in such a header that nobody takes for his own", // not what: it may be somebody's key
 			cure: "see what the client sends there: an API key of this server begins with APIKeys.Prefix"}}

@@ -118,7 +118,7 @@ func TestWatchPolicyFile_WhatItSays(t *testing.T) {
 		require.NoError(t, os.Rename(path+".new", path))
 	}
 	synctest.Test(t, func(t *testing.T) {
-		var text lockedBuffer
+		var text logBuffer
 		auth, err := mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{{URL: "https://issuer.example"}},
 			Logger: slog.New(slog.NewTextHandler(&text, nil))})
 		require.NoError(t, err)

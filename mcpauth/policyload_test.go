@@ -1,7 +1,6 @@
 package mcpauth_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -272,7 +271,7 @@ func TestWatchPolicyFile(t *testing.T) {
 		require.NoError(t, os.Rename(path+".new", path))
 	}
 	synctest.Test(t, func(t *testing.T) {
-		var text lockedBuffer
+		var text logBuffer
 		auth, err := mcpauth.New(mcpauth.Config{Resource: testResource, Issuers: []mcpauth.Issuer{{URL: "https://issuer.example"}},
 			Logger: slog.New(slog.NewTextHandler(&text, nil))})
 		require.NoError(t, err)
@@ -324,24 +323,6 @@ func TestWatchPolicyFile(t *testing.T) {
 		cancel()
 		require.ErrorIs(t, <-ended, context.Canceled)
 	})
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) take() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.b.Reset()
-	return l.b.String()
 }
 
 func TestPolicyError_EachOne(t *testing.T) {

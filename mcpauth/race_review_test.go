@@ -109,7 +109,7 @@ func TestCheck_ItsErrorIsTheCallersOwn(t *testing.T) {
 
 // A clock that is set back does not keep the log from hearing that nobody counts.
 func TestLimits_OpenIsSaidAfterTheClockWasSetBack(t *testing.T) {
-	var text lockedBuffer
+	var text logBuffer
 	is := newIssuer(t)
 	auth, clock := newAuth(t, is, func(cfg *mcpauth.Config) {
 		cfg.Logger = slog.New(slog.NewTextHandler(&text, nil))

@@ -41,6 +41,14 @@ func (l *logBuffer) Reset() {
 	l.buf.Reset()
 }
 
+// take returns what has come since it was asked last.
+func (l *logBuffer) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.buf.Reset()
+	return l.buf.String()
+}
+
 func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 func newPaged(names ...string) *mcp.Server {
